@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# iommufd for Linux 6.1: the commands of this repository. "make help" lists them; the work is done by tests/*.
+include base.mk
+
+ARCH ?= x86_64
+DEBUG ?= 0
+MODE ?= legacy
+T ?=
+LONG ?=
+ABI_TABLES ?=
+PATCH ?=
+export ARCH DEBUG MODE T LONG ABI_TABLES
+
+# MODE given by the user restricts "make check" to that mode; without it both are tested
+CHECK_MODES := $(if $(filter command line environment,$(origin MODE)),$(MODE),legacy scalable)
+CHECK_KERNELS := $(if $(filter command line environment,$(origin DEBUG)),$(DEBUG),0 1)
+export CHECK_MODES CHECK_KERNELS
+CHECK_GROUPS := harness patches static abi kunit guest
+
+help:
+	@echo 'make run         the demonstration: an emulated device does DMA through /dev/iommu, every line checked'
+	@echo 'make check       every test; the last line is "N passed, N failed, N skipped"; T=name selects'
+	@echo 'make check-full  make check with longer random runs'
+	@echo 'make kernel      build the test kernel; "make -s kernel" prints the path of its image as the last line'
+	@echo 'make shell       a guest with a shell on this terminal'
+	@echo 'make gdb         a guest that waits for a debugger, and the command line for gdb'
+	@echo 'make refresh     turn edits made in build/linux back into patches/ and files of this repository'
+	@echo 'make deps        install the Debian packages that are missing (every command does so by itself)'
+	@echo 'make clean       remove build/'
+	@echo
+	@echo 'Settings:'
+	@echo '  ARCH=$(ARCH)                 architecture; x86_64'
+	@echo '  DEBUG=$(DEBUG)                     1: the kernel with KASAN, lockdep, leak and hang checks'
+	@echo '  MODE=$(MODE)                 legacy or scalable: how the emulated VT-d works'
+	@echo '  T=$(T)                          make check: a group ($(CHECK_GROUPS)),'
+	@echo '                              or one program of the guest; check without DEBUG=, MODE= covers both'
+	@echo '  PATCH=$(PATCH)                      make refresh: the patch that takes kernel files of no patch yet'
+	@echo '  ABI_TABLES=$(ABI_TABLES)                 make check: directory with the ABI tables and their check'
+	@echo 'Base: $(BASE_PACKAGE), last tested with $(BASE_TESTED). Everything built is in build/, logs in build/log/.'
+
+run:
+	@tests/prepare guest
+	@tests/demo
+
+kernel:
+	@tests/prepare kernel
+
+shell gdb:
+	@tests/prepare guest
+	@tests/qemu $@
+
+check:
+	@tests/check $(T)
+
+check-full:
+	@LONG=1 tests/check $(T)
+
+refresh:
+	@tests/tree refresh $(PATCH)
+
+deps:
+	@tests/deps
+
+clean:
+	rm -rf build
+
+.PHONY: help run kernel shell gdb check check-full refresh deps clean

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# What the bench's shell scripts share. Sourced; needs bash.
+# shellcheck shell=bash disable=SC2034
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$root/build
+linux=$build/linux
+logs=$build/log
+ARCH=${ARCH:-x86_64}
+# what make was told is meant for this bench, not for the makefiles of the kernel
+unset MAKEFLAGS MFLAGS MAKELEVEL
+base_package=$(sed -n 's/^BASE_PACKAGE *:= *//p' "$root/base.mk")
+base_tested=$(sed -n 's/^BASE_TESTED *:= *//p' "$root/base.mk")
+
+# DEBUG=1 is the same kernel with every checker on, in an object directory of its own
+variant=$ARCH
+if [ "${DEBUG:-0}" = 1 ]; then
+	variant=$ARCH-debug
+elif [ "${DEBUG:-0}" != 0 ] && [ -n "$DEBUG" ]; then
+	echo "error: DEBUG is 1 or unset, not \"$DEBUG\"" >&2
+	exit 1
+fi
+# inside the source tree: the compiler then sees relative paths only, and a cache serves every clone
+objects=$linux/build-$variant
+
+# progress and notes go to stderr: stdout belongs to results
+say() {
+	echo "$*" >&2
+}
+
+die() {
+	echo "error: $*" >&2
+	exit 1
+}
+
+# logged NAME COMMAND...: the output goes to build/log/NAME.log; a failure shows its end and where it is
+logged() {
+	local log=$logs/$1.log
+	shift
+	mkdir -p "$logs"
+	if ! "$@" >"$log" 2>&1; then
+		tail -n 25 "$log" >&2
+		die "\"${*:1:3} ...\" failed; the whole log is ${log#"$root"/}"
+	fi
+}
