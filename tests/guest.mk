@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The guest's programs: every tests/guest/*.c and every kselftest of the subsystem is one static program.
+# Called by tests/initramfs with ROOT, LINUX (the patched tree), OBJECTS (its object directory) and OUT.
+CC ?= gcc
+KSELFTESTS := $(LINUX)/tools/testing/selftests
+GUEST := $(wildcard $(ROOT)/tests/guest/*.c)
+TESTS := $(wildcard $(KSELFTESTS)/iommu/*.c)
+PROGRAMS := $(patsubst %.c,$(OUT)/%,$(notdir $(GUEST) $(TESTS)))
+
+# the headers of the kernel under test, not those of the machine that builds
+CFLAGS := -O2 -g0 -static -pthread -Wall -Wextra -isystem $(OBJECTS)/usr/include -MMD -MP
+# the kselftest macros give every test function arguments that not every test uses
+KSELFTEST_CFLAGS := -I $(KSELFTESTS) -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
+
+all: $(PROGRAMS)
+
+$(OUT)/%: $(ROOT)/tests/guest/%.c $(ROOT)/tests/guest.mk
+	@echo "  CC      $(notdir $@)"
+	@$(CC) $(CFLAGS) -MF $@.d -o $@ $<
+
+$(OUT)/%: $(KSELFTESTS)/iommu/%.c $(ROOT)/tests/guest.mk
+	@echo "  CC      $(notdir $@)"
+	@$(CC) $(CFLAGS) $(KSELFTEST_CFLAGS) -MF $@.d -o $@ $<
+
+-include $(wildcard $(OUT)/*.d)
+.PHONY: all
+.DELETE_ON_ERROR:
