@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The VFIO device node, /dev/vfio/devices/vfioN
+ *
+ * Every device behind an IOMMU has one, beside the node of its group. An open file can do nothing but bind the device
+ * to an iommufd; only then does the device become visible through it, and it stays bound until the last close. So no
+ * right ever has to be taken back from a file that is in use: neither from another thread, nor from a duplicate of the
+ * descriptor in another process.
+ *
+ * Lifetime: an open file holds a registration of the device, so unregistering waits for it, and (through cdev.owner)
+ * the module of the driver. Any number of files may be open on a device; one of them can be bound.
+ *
+ * Locking: none of its own. node_file.bound turns true once, after all that it promises is in place, and readers pair
+ * their acquire with the release there. What may run only once is decided under dev_set->lock, in iommufd.c.
+ */
+#include <linux/cdev.h>
+#include <linux/device.h>
+#include <linux/fs.h>
+#include <linux/iommufd.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/uuid.h>
+#include <linux/vfio.h>
+
+#include "cdev.h"
+#include "vfio.h"
+
+struct node_file {
+	struct vfio_device *device;
+	bool bound;
+};
+
+static dev_t node_devt;
+
+/* The device behind a bound file, NULL before the bind */
+static struct vfio_device *bound_device(struct file *filp)
+{
+	struct node_file *nf = filp->private_data;
+
+	/* Pairs with the release in node_bind() */
+	return smp_load_acquire(&nf->bound) ? nf->device : NULL;
+}
+
+static int node_open(struct inode *inode, struct file *filp)
+{
+	struct vfio_device *device = container_of(inode->i_cdev, struct vfio_device, cdev);
+	struct node_file *nf;
+
+	nf = kzalloc(sizeof(*nf), GFP_KERNEL_ACCOUNT);
+	if (!nf)
+		return -ENOMEM;
+
+	if (!vfio_device_try_get_registration(device)) {
+		kfree(nf);
+		return -ENODEV;
+	}
+	nf->device = device;
+	filp->private_data = nf;
+	return 0;
+}
+
+static int node_release(struct inode *inode, struct file *filp)
+{
+	struct node_file *nf = filp->private_data;
+
+	if (bound_device(filp))
+		vfio_iommufd_close(nf->device);
+	vfio_device_put_registration(nf->device);
+	kfree(nf);
+	return 0;
+}
+
+static long node_bind(struct node_file *nf, struct vfio_device_bind_iommufd __user *arg)
+{
+	const size_t minsz = offsetofend(struct vfio_device_bind_iommufd, out_devid);
+	struct vfio_device *device = nf->device;
+	struct vfio_device_bind_iommufd bind;
+	struct iommufd_ctx *ictx;
+	uuid_t token;
+	u64 token_ptr;
+	bool has_token;
+	int rc;
+
+	if (copy_from_user(&bind, arg, minsz))
+		return -EFAULT;
+	if (bind.argsz < minsz || bind.flags & ~VFIO_DEVICE_BIND_FLAG_TOKEN || bind.iommufd < 0)
+		return -EINVAL;
+
+	has_token = bind.flags & VFIO_DEVICE_BIND_FLAG_TOKEN;
+	if (has_token) {
+		if (bind.argsz < sizeof(bind))
+			return -EINVAL;
+		if (get_user(token_ptr, &arg->token_uuid_ptr) ||
+		    copy_from_user(&token, u64_to_user_ptr(token_ptr), sizeof(token)))
+			return -EFAULT;
+	}
+
+	/* Two threads may both pass here: the second finds the device open */
+	if (smp_load_acquire(&nf->bound))
+		return -EINVAL;
+
+	ictx = iommufd_ctx_from_fd(bind.iommufd);
+	if (IS_ERR(ictx))
+		return PTR_ERR(ictx);
+	rc = vfio_iommufd_open(device, ictx, has_token ? &token : NULL);
+	iommufd_ctx_put(ictx);
+	if (rc)
+		return rc;
+
+	/* The file is not bound yet, and cannot be closed while we are in it: no other thread touches the device */
+	if (put_user(iommufd_device_id(device->iommufd_device), &arg->out_devid)) {
+		vfio_iommufd_close(device);
+		return -EFAULT;
+	}
+	/* Pairs with the acquire in bound_device() */
+	smp_store_release(&nf->bound, true);
+	return 0;
+}
+
+/* Where the result of an attach goes, and what stood there */
+struct pt_id_reply {
+	u32 __user *uptr;
+	u32 old;
+	bool written;
+};
+
+static int report_pt_id(void *data, u32 pt_id)
+{
+	struct pt_id_reply *reply = data;
+
+	if (put_user(pt_id, reply->uptr))
+		return -EFAULT;
+	reply->written = true;
+	return 0;
+}
+
+static long node_attach(struct vfio_device *device, struct vfio_device_attach_iommufd_pt __user *arg)
+{
+	const size_t minsz = offsetofend(struct vfio_device_attach_iommufd_pt, pt_id);
+	struct vfio_device_attach_iommufd_pt attach;
+	struct pt_id_reply reply = { .uptr = &arg->pt_id };
+	int rc;
+
+	if (copy_from_user(&attach, arg, minsz))
+		return -EFAULT;
+	if (attach.argsz < minsz || attach.flags & ~VFIO_DEVICE_ATTACH_PASID)
+		return -EINVAL;
+	if (attach.flags & VFIO_DEVICE_ATTACH_PASID)
+		return attach.argsz < sizeof(attach) ? -EINVAL : -EOPNOTSUPP;
+
+	reply.old = attach.pt_id;
+	rc = vfio_iommufd_attach(device, attach.pt_id, report_pt_id, &reply);
+	/* A caller that tries again must find its question, not the answer to a failed one */
+	if (rc && reply.written && put_user(reply.old, reply.uptr))
+		return -EFAULT;
+	return rc;
+}
+
+static long node_detach(struct vfio_device *device, struct vfio_device_detach_iommufd_pt __user *arg)
+{
+	const size_t minsz = offsetofend(struct vfio_device_detach_iommufd_pt, flags);
+	struct vfio_device_detach_iommufd_pt detach;
+
+	if (copy_from_user(&detach, arg, minsz))
+		return -EFAULT;
+	if (detach.argsz < minsz || detach.flags & ~VFIO_DEVICE_DETACH_PASID)
+		return -EINVAL;
+	if (detach.flags & VFIO_DEVICE_DETACH_PASID)
+		return detach.argsz < sizeof(detach) ? -EINVAL : -EOPNOTSUPP;
+
+	vfio_iommufd_detach(device);
+	return 0;
+}
+
+/* Attaching and detaching write to the device (ATS, PASID): it has to be awake */
+static long node_translation_ioctl(struct vfio_device *device, unsigned int cmd, void __user *uarg)
+{
+	long rc;
+
+	rc = vfio_device_pm_runtime_get(device);
+	if (rc)
+		return rc;
+	rc = cmd == VFIO_DEVICE_ATTACH_IOMMUFD_PT ? node_attach(device, uarg) : node_detach(device, uarg);
+	vfio_device_pm_runtime_put(device);
+	return rc;
+}
+
+static long node_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	void __user *uarg = (void __user *)arg;
+	struct vfio_device *device;
+
+	if (cmd == VFIO_DEVICE_BIND_IOMMUFD)
+		return node_bind(filp->private_data, uarg);
+
+	device = bound_device(filp);
+	if (!device)
+		return -EINVAL;
+
+	switch (cmd) {
+	case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
+	case VFIO_DEVICE_DETACH_IOMMUFD_PT:
+		return node_translation_ioctl(device, cmd, uarg);
+	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
+	case VFIO_DEVICE_PCI_HOT_RESET:
+		/* The driver's answer is in terms of groups, which the user of a device node has none of */
+		return -ENODEV;
+	default:
+		return vfio_device_ioctl(device, cmd, arg);
+	}
+}
+
+static ssize_t node_read(struct file *filp, char __user *buf, size_t count, loff_t *ppos)
+{
+	struct vfio_device *device = bound_device(filp);
+
+	if (!device || !device->ops->read)
+		return -EINVAL;
+	return device->ops->read(device, buf, count, ppos);
+}
+
+static ssize_t node_write(struct file *filp, const char __user *buf, size_t count, loff_t *ppos)
+{
+	struct vfio_device *device = bound_device(filp);
+
+	if (!device || !device->ops->write)
+		return -EINVAL;
+	return device->ops->write(device, buf, count, ppos);
+}
+
+static int node_mmap(struct file *filp, struct vm_area_struct *vma)
+{
+	struct vfio_device *device = bound_device(filp);
+
+	if (!device || !device->ops->mmap)
+		return -EINVAL;
+	return device->ops->mmap(device, vma);
+}
+
+static const struct file_operations node_fops = {
+	.owner		= THIS_MODULE,
+	.open		= node_open,
+	.release	= node_release,
+	.read		= node_read,
+	.write		= node_write,
+	.unlocked_ioctl	= node_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.mmap		= node_mmap,
+};
+
+/**
+ * vfio_node_add() - Make a device that is being registered visible
+ * @device: device in its group, counting its users
+ *
+ * Devices without a physical IOMMU appear in sysfs only, as without this file.
+ *
+ * Return: 0, or -errno with nobody using the device.
+ */
+int vfio_node_add(struct vfio_device *device)
+{
+	int rc;
+
+	if (device->group->type != VFIO_IOMMU)
+		return device_add(&device->device);
+
+	device->device.devt = MKDEV(MAJOR(node_devt), device->index);
+	cdev_init(&device->cdev, &node_fops);
+	/* The release of @device is code of the driver, and an open file can be the last to hold @device */
+	device->cdev.owner = device->dev->driver->owner;
+
+	rc = cdev_device_add(&device->cdev, &device->device);
+	if (rc) {
+		/* With a node made by hand somebody can have come in already */
+		vfio_device_put_registration(device);
+		wait_for_completion(&device->comp);
+	}
+	return rc;
+}
+
+/**
+ * vfio_node_del() - Let nobody open the node of a device any more
+ * @device: registered device
+ *
+ * Files that are open stay so.
+ */
+void vfio_node_del(struct vfio_device *device)
+{
+	if (vfio_device_has_node(device))
+		cdev_device_del(&device->cdev, &device->device);
+}
+
+static char *node_name(struct device *dev, umode_t *mode)
+{
+	return kasprintf(GFP_KERNEL, "vfio/devices/%s", dev_name(dev));
+}
+
+/**
+ * vfio_node_init() - Reserve the device numbers and name the nodes
+ * @device_class: class of all VFIO devices
+ *
+ * Return: 0, or -errno.
+ */
+int vfio_node_init(struct class *device_class)
+{
+	device_class->devnode = node_name;
+	return alloc_chrdev_region(&node_devt, 0, MINORMASK + 1, "vfio-dev");
+}
+
+/**
+ * vfio_node_exit() - Give the device numbers back
+ */
+void vfio_node_exit(void)
+{
+	unregister_chrdev_region(node_devt, MINORMASK + 1);
+}
