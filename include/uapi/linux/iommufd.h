@@ -214,8 +214,8 @@ enum iommufd_ioas_map_flags {
  * - ``EEXIST``: a part of the range is mapped already.
  * - ``EINVAL``: the range is misaligned, empty, or not usable in this IOAS; or no right was asked for.
  * - ``ENOSPC``: no free place is large enough for an address of the kernel's choice.
- * - ``EPERM``: devices shall write, and the process itself may not.
- * - ``EFAULT``: a page is not there or cannot be pinned; the registers of a device are of this kind.
+ * - ``EFAULT``: a page is not there, or cannot be pinned, as the registers of a device, or is read-only for the process
+ *   while devices shall write.
  * - ``ENOMEM``: RLIMIT_MEMLOCK would be passed.
  */
 struct iommu_ioas_map {
@@ -273,6 +273,7 @@ struct iommu_ioas_map_file {
  *
  * - ``ENOENT``: a byte of the source range is not mapped, or the range does not lie in one run of memory.
  * - ``EINVAL``: the range has no length, or is misaligned for @dst_ioas_id.
+ * - ``EPERM``: devices shall write through the copy, and the memory was given for reading only.
  */
 struct iommu_ioas_copy {
 	__u32 size;
