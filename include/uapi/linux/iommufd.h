@@ -102,7 +102,7 @@ enum {
  * Works on every object that one of these commands made. A bound device is not one of them: it goes when the file of
  * the device is closed. Destroying an IOAS unmaps all that is mapped in it.
  *
- * - ``EBUSY``: another object still needs this one, or a device is still attached to it. Nothing changed.
+ * - ``EBUSY``: another object still needs this one, or a device is still attached to it, or it is a bound device.
  */
 struct iommu_destroy {
 	__u32 size;
@@ -298,8 +298,10 @@ struct iommu_ioas_copy {
  * IOAS too.
  *
  * - ``ENOENT``: nothing is mapped in the range, or a mapping reaches across its border.
+ * - ``EINVAL``: @length is zero.
  * - ``EBUSY``: a mapping in the range is just being made by another thread, or a hardware queue lives in it.
  * - ``EDEADLOCK``: a driver of the kernel was told to let go of the range and did not.
+ * - ``EFAULT``: @length could not be written back. The mappings are gone all the same.
  */
 struct iommu_ioas_unmap {
 	__u32 size;
@@ -357,8 +359,8 @@ struct iommu_ioas_noiommu_get_pa {
 /**
  * enum iommufd_option - what IOMMU_OPTION sets or reads
  * @IOMMU_OPTION_RLIMIT_MODE: who pays for pinned memory, for the whole open file (object 0): 0, the default, the user;
- *                            1 the process. Both operations need CAP_SYS_RESOURCE, and the value is fixed once an
- *                            object exists.
+ *                            1 the process. Setting it needs CAP_SYS_RESOURCE, and is possible only while there
+ *                            is no object yet.
  * @IOMMU_OPTION_HUGE_PAGES: of one IOAS: 1, the default, puts contiguous memory into as few page table entries as the
  *                           hardware can; 0 uses entries of the page size only.
  */
@@ -386,7 +388,7 @@ enum iommufd_option_ops {
  * @object_id: the object the option belongs to; 0 for an option of the whole open file
  * @val64: in for SET, out for GET
  *
- * - ``EOPNOTSUPP``: no such option, or no such operation.
+ * - ``EOPNOTSUPP``: no such option, no such operation, or an object where the option has none.
  * - ``EPERM``: the caller lacks the capability.
  * - ``EBUSY``: too late for IOMMU_OPTION_RLIMIT_MODE, there are objects.
  * - ``EINVAL``: the value is neither 0 nor 1, or huge pages were switched off while page tables hold mappings.
@@ -690,7 +692,7 @@ struct iommu_hwpt_amd_guest {
  * the guest wrote, and then by the table below. Making a table attaches nothing. A program that is content with what an
  * attach to an IOAS makes by itself never needs this command.
  *
- * - ``EINVAL``: @pt_id is of a kind that has no use here, or @data_type and @data_len do not fit it.
+ * - ``EINVAL``: @pt_id is not there or of a kind that has no use here, or @data_type and @data_len do not fit it.
  * - ``EOPNOTSUPP``: the driver or the device cannot do what a flag or a type asks for; a fault queue for a parent of
  *   nested tables is refused too.
  * - ``EIO``: an illegal Stream Table Entry.
