@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * ctx - what belongs to one open file of /dev/iommu, and one running ioctl
+ */
+#ifndef __IOMMUFD_CTX_H
+#define __IOMMUFD_CTX_H
+
+#include <linux/minmax.h>
+#include <linux/mutex.h>
+#include <linux/uaccess.h>
+#include <linux/xarray.h>
+
+#include "object.h"
+#include "pin_account.h"
+
+struct file;
+
+/**
+ * struct iommufd_ctx - One open file of /dev/iommu
+ * @file: the file; a reference on it is a reference on the context
+ * @objs: everything that has an id
+ * @groups: the iommu_group id of every bound device to its struct iommufd_group
+ * @groups_lock: covers @groups and the reference counts of what is in it
+ * @account_mode: whose limit pinned pages count against; fixed once there is an object
+ */
+struct iommufd_ctx {
+	struct file *file;
+	struct iommufd_objects objs;
+	struct xarray groups;
+	struct mutex groups_lock;
+	enum pin_account_mode account_mode;
+};
+
+/**
+ * struct iommufd_ucmd - One running ioctl
+ * @ictx: context it was called on
+ * @ubuffer: user's structure
+ * @user_size: its size as the user gave it
+ * @cmd: kernel's copy, as large as this kernel knows the structure, zero where the user's ended
+ */
+struct iommufd_ucmd {
+	struct iommufd_ctx *ictx;
+	void __user *ubuffer;
+	u32 user_size;
+	void *cmd;
+};
+
+/**
+ * iommufd_ucmd_respond() - Copy the result to the user
+ * @ucmd: running ioctl
+ * @len: size of the structure in @ucmd->cmd, bytes; a user who knows a shorter one gets that much
+ *
+ * Return: 0, or -EFAULT.
+ */
+static inline int iommufd_ucmd_respond(struct iommufd_ucmd *ucmd, size_t len)
+{
+	return copy_to_user(ucmd->ubuffer, ucmd->cmd, min_t(size_t, ucmd->user_size, len)) ? -EFAULT : 0;
+}
+
+#endif

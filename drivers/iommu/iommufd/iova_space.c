@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * iova_space - who may use which IOVA
+ *
+ * Three kinds of ranges meet here. A *claim* is a range in use: claims never overlap, so one tree ordered by address
+ * holds them, and each node knows the largest hole below it: finding room takes logarithmic time however many claims
+ * there are. A *reserved* range may not be used by anybody; it belongs to an owner (a device's group, a page table)
+ * and goes with it. A *window* says where the kernel may choose addresses by itself, and promises that they stay
+ * usable.
+ *
+ * Claiming allocates nothing and unclaiming cannot fail. This file knows neither pages nor page tables.
+ *
+ * Locking: the caller holds space->rwsem, for writing where something changes.
+ */
+#include <linux/bitops.h>
+#include <linux/overflow.h>
+#include <linux/rbtree_augmented.h>
+#include <linux/slab.h>
+
+#include "iova_space.h"
+#include "itree_hole.h"
+
+struct iova_reserved {
+	struct interval_tree_node node;
+	const void *owner;
+};
+
+#define to_claim(ptr) rb_entry_safe(ptr, struct iova_claim, rb)
+
+static inline unsigned long claim_hole(struct iova_claim *claim)
+{
+	return claim->hole;
+}
+
+RB_DECLARE_CALLBACKS_MAX(static, claim_holes, struct iova_claim, rb, unsigned long, subtree_hole, claim_hole)
+
+/**
+ * iova_space_init() - Make an empty space in which every address is free
+ * @space: space to set up
+ */
+void iova_space_init(struct iova_space *space)
+{
+	init_rwsem(&space->rwsem);
+	space->claims = RB_ROOT_CACHED;
+	space->reserved = RB_ROOT_CACHED;
+	space->allowed = RB_ROOT_CACHED;
+	space->alignment = 1;
+}
+
+/**
+ * iova_space_destroy() - Forget windows and reservations
+ * @space: space without claims; no lock needed, there is no other user any more
+ */
+void iova_space_destroy(struct iova_space *space)
+{
+	struct interval_tree_node *node;
+
+	WARN_ON(!RB_EMPTY_ROOT(&space->claims.rb_root));
+	iova_window_clear(&space->allowed);
+	while ((node = interval_tree_iter_first(&space->reserved, 0, ULONG_MAX))) {
+		interval_tree_remove(node, &space->reserved);
+		kfree(container_of(node, struct iova_reserved, node));
+	}
+}
+
+/* The hole before @claim, after its predecessor changed */
+static void claim_update_hole(struct iova_claim *claim, struct iova_claim *prev)
+{
+	claim->hole = claim->start - (prev ? prev->last + 1 : 0);
+	claim_holes_propagate(&claim->rb, NULL);
+}
+
+static void claim_insert(struct iova_space *space, struct iova_claim *claim)
+{
+	struct rb_node **link = &space->claims.rb_root.rb_node;
+	struct iova_claim *prev = NULL;
+	struct iova_claim *next = NULL;
+	struct rb_node *parent = NULL;
+
+	while (*link) {
+		parent = *link;
+		if (claim->start < to_claim(parent)->start) {
+			next = to_claim(parent);
+			link = &parent->rb_left;
+		} else {
+			prev = to_claim(parent);
+			link = &parent->rb_right;
+		}
+	}
+	claim->hole = claim->start - (prev ? prev->last + 1 : 0);
+	claim->subtree_hole = claim->hole;
+	rb_link_node(&claim->rb, parent, link);
+	if (parent)
+		claim_holes_propagate(parent, NULL);
+	rb_insert_augmented_cached(&claim->rb, &space->claims, !prev, &claim_holes);
+	if (next)
+		claim_update_hole(next, claim);
+}
+
+/**
+ * iova_space_first() - Lowest claim that touches a range
+ * @space: space, @space->rwsem held for reading or writing
+ * @start: first IOVA of the range
+ * @last: last IOVA of the range, inclusive
+ *
+ * Return: the claim, or NULL.
+ */
+struct iova_claim *iova_space_first(struct iova_space *space, unsigned long start, unsigned long last)
+{
+	struct rb_node *node = space->claims.rb_root.rb_node;
+	struct iova_claim *found = NULL;
+
+	while (node) {
+		if (to_claim(node)->last < start) {
+			node = node->rb_right;
+		} else {
+			found = to_claim(node);
+			node = node->rb_left;
+		}
+	}
+	return found && found->start <= last ? found : NULL;
+}
+
+/**
+ * iova_space_next() - Next claim of a range, in ascending order
+ * @claim: where iova_space_first() or the call before this one arrived
+ * @last: last IOVA of the range, inclusive
+ *
+ * Return: the claim, or NULL.
+ */
+struct iova_claim *iova_space_next(struct iova_claim *claim, unsigned long last)
+{
+	struct iova_claim *next = to_claim(rb_next(&claim->rb));
+
+	return next && next->start <= last ? next : NULL;
+}
+
+/**
+ * iova_space_claim() - Take a range that the caller chose
+ * @space: space, @space->rwsem held for writing
+ * @claim: linked on success
+ * @start: first IOVA
+ * @last: last IOVA, inclusive, not below @start
+ *
+ * Return: 0; -EINVAL if the range is not aligned or reserved; -EEXIST if some of it is claimed.
+ */
+int iova_space_claim(struct iova_space *space, struct iova_claim *claim, unsigned long start, unsigned long last)
+{
+	unsigned long mask = space->alignment - 1;
+
+	lockdep_assert_held_write(&space->rwsem);
+	if ((start & mask) || ((last + 1) & mask))
+		return -EINVAL;
+	if (interval_tree_iter_first(&space->reserved, start, last))
+		return -EINVAL;
+	if (iova_space_first(space, start, last))
+		return -EEXIST;
+
+	claim->start = start;
+	claim->last = last;
+	claim_insert(space, claim);
+	return 0;
+}
+
+/**
+ * iova_space_unclaim() - Give a claimed range back
+ * @space: space, @space->rwsem held for writing
+ * @claim: unlinked
+ */
+void iova_space_unclaim(struct iova_space *space, struct iova_claim *claim)
+{
+	struct iova_claim *next = to_claim(rb_next(&claim->rb));
+	struct iova_claim *prev = to_claim(rb_prev(&claim->rb));
+
+	lockdep_assert_held_write(&space->rwsem);
+	rb_erase_augmented_cached(&claim->rb, &space->claims, &claim_holes);
+	if (next)
+		claim_update_hole(next, prev);
+}
+
+/* Lowest node of a subtree, or of what follows it, that has a hole of at least @length before it */
+static struct iova_claim *leftmost_hole(struct rb_node *node, unsigned long length)
+{
+	if (!node || to_claim(node)->subtree_hole < length)
+		return NULL;
+	for (;;) {
+		while (node->rb_left && to_claim(node->rb_left)->subtree_hole >= length)
+			node = node->rb_left;
+		if (to_claim(node)->hole >= length)
+			return to_claim(node);
+		node = node->rb_right;
+	}
+}
+
+static struct iova_claim *next_hole(struct iova_claim *claim, unsigned long length)
+{
+	struct rb_node *node = &claim->rb;
+	struct iova_claim *found = leftmost_hole(node->rb_right, length);
+	struct rb_node *parent;
+
+	for (; !found; node = parent) {
+		parent = rb_parent(node);
+		if (!parent)
+			return NULL;
+		if (node != parent->rb_left)
+			continue;
+		if (to_claim(parent)->hole >= length)
+			return to_claim(parent);
+		found = leftmost_hole(parent->rb_right, length);
+	}
+	return found;
+}
+
+/* Does [start, last], cut to begin at @from, hold an aligned stretch? */
+static bool hole_fits(unsigned long start, unsigned long last, unsigned long from, unsigned long length,
+		      unsigned long align, unsigned long *found)
+{
+	unsigned long pos = max(start, from);
+
+	if (check_add_overflow(pos, align - 1, &pos))
+		return false;
+	pos &= ~(align - 1);
+	if (pos > last || last - pos < length - 1)
+		return false;
+	*found = pos;
+	return true;
+}
+
+/*
+ * Lowest aligned stretch at or above @from that no claim touches. Only holes of at least @want bytes are looked at:
+ * with
+ * @want = @length + @align - 1 the first hole always fits, with @want = @length none that could fit is passed over.
+ */
+static bool find_unclaimed(struct iova_space *space, unsigned long from, unsigned long last, unsigned long length,
+			   unsigned long align, unsigned long want, unsigned long *found)
+{
+	struct iova_claim *claim = iova_space_first(space, from, ULONG_MAX);
+	struct rb_node *tail;
+
+	/* The hole that @from stands in may begin below it, so it is looked at whatever its size */
+	while (claim) {
+		if (claim->hole && hole_fits(claim->start - claim->hole, claim->start - 1, from, length, align, found))
+			return *found <= last && last - *found >= length - 1;
+		claim = next_hole(claim, want);
+		if (claim && claim->start - claim->hole > last)
+			return false;
+	}
+	tail = rb_last(&space->claims.rb_root);
+	if (tail && to_claim(tail)->last == ULONG_MAX)
+		return false;
+	return hole_fits(tail ? to_claim(tail)->last + 1 : 0, last, from, length, align, found);
+}
+
+/* The same, leaving out what is reserved */
+static bool find_in_window(struct iova_space *space, unsigned long from, unsigned long last, unsigned long length,
+			   unsigned long align, unsigned long want, unsigned long *found)
+{
+	struct interval_tree_node *reserved;
+
+	while (find_unclaimed(space, from, last, length, align, want, found)) {
+		reserved = interval_tree_iter_first(&space->reserved, *found, *found + length - 1);
+		if (!reserved)
+			return true;
+		if (reserved->last >= last)
+			return false;
+		from = reserved->last + 1;
+	}
+	return false;
+}
+
+/**
+ * iova_space_find() - Find room for a range
+ * @space: space, @space->rwsem held for writing until the range is claimed
+ * @length: bytes, above 0
+ * @align: the range starts on a multiple of this, a power of two
+ * @start: out: first IOVA
+ *
+ * Address 0 and the last page are never chosen, and if there are windows only addresses inside one are. The lowest
+ * address is taken where a hole leaves room for any alignment; only when there is none, tight holes are tried.
+ *
+ * Return: 0, or -ENOSPC.
+ */
+int iova_space_find(struct iova_space *space, unsigned long length, unsigned long align, unsigned long *start)
+{
+	struct interval_tree_node everywhere = { .start = 0, .last = ULONG_MAX };
+	unsigned long roomy;
+	int tight;
+
+	lockdep_assert_held_write(&space->rwsem);
+	align = max(align, space->alignment);
+	if (check_add_overflow(length, align - 1, &roomy))
+		roomy = ULONG_MAX;
+
+	for (tight = 0; tight < 2; tight++) {
+		struct interval_tree_node *window = interval_tree_iter_first(&space->allowed, 0, ULONG_MAX);
+
+		if (!window)
+			window = &everywhere;
+		while (window) {
+			unsigned long first = max(window->start, PAGE_SIZE);
+			unsigned long last = min(window->last, ULONG_MAX - PAGE_SIZE);
+
+			if (first <= last && last - first >= length - 1 &&
+			    find_in_window(space, first, last, length, align, tight ? length : roomy, start))
+				return 0;
+			if (window == &everywhere)
+				break;
+			window = interval_tree_iter_next(window, 0, ULONG_MAX);
+		}
+	}
+	return -ENOSPC;
+}
+
+/**
+ * iova_space_reserve() - Keep a range from being used
+ * @space: space, @space->rwsem held for writing
+ * @owner: whose reservation this is, for iova_space_unreserve()
+ * @start: first IOVA
+ * @last: last IOVA, inclusive
+ *
+ * Return: 0; -EADDRINUSE if some of it is claimed or promised by a window; -ENOMEM.
+ */
+int iova_space_reserve(struct iova_space *space, const void *owner, unsigned long start, unsigned long last)
+{
+	struct iova_reserved *reserved;
+
+	lockdep_assert_held_write(&space->rwsem);
+	if (iova_space_first(space, start, last) || interval_tree_iter_first(&space->allowed, start, last))
+		return -EADDRINUSE;
+
+	reserved = kzalloc(sizeof(*reserved), GFP_KERNEL_ACCOUNT);
+	if (!reserved)
+		return -ENOMEM;
+	reserved->node.start = start;
+	reserved->node.last = last;
+	reserved->owner = owner;
+	interval_tree_insert(&reserved->node, &space->reserved);
+	return 0;
+}
+
+/**
+ * iova_space_unreserve() - Drop all reservations of an owner
+ * @space: space, @space->rwsem held for writing
+ * @owner: as in iova_space_reserve(); one without reservations is fine
+ */
+void iova_space_unreserve(struct iova_space *space, const void *owner)
+{
+	struct interval_tree_node *node, *next;
+
+	lockdep_assert_held_write(&space->rwsem);
+	for (node = interval_tree_iter_first(&space->reserved, 0, ULONG_MAX); node; node = next) {
+		struct iova_reserved *reserved = container_of(node, struct iova_reserved, node);
+
+		next = interval_tree_iter_next(node, 0, ULONG_MAX);
+		if (reserved->owner != owner)
+			continue;
+		interval_tree_remove(node, &space->reserved);
+		kfree(reserved);
+	}
+}
+
+/**
+ * iova_window_add() - Add a window to a list that is being built
+ * @windows: list, not yet given to a space
+ * @start: first IOVA
+ * @last: last IOVA, inclusive
+ *
+ * Return: 0; -EINVAL if the window is upside down or overlaps another; -ENOMEM.
+ */
+int iova_window_add(struct rb_root_cached *windows, unsigned long start, unsigned long last)
+{
+	struct interval_tree_node *window;
+
+	if (start >= last || interval_tree_iter_first(windows, start, last))
+		return -EINVAL;
+	window = kzalloc(sizeof(*window), GFP_KERNEL_ACCOUNT);
+	if (!window)
+		return -ENOMEM;
+	window->start = start;
+	window->last = last;
+	interval_tree_insert(window, windows);
+	return 0;
+}
+
+/**
+ * iova_window_clear() - Empty a list of windows
+ * @windows: list
+ */
+void iova_window_clear(struct rb_root_cached *windows)
+{
+	struct interval_tree_node *window;
+
+	while ((window = interval_tree_iter_first(windows, 0, ULONG_MAX))) {
+		interval_tree_remove(window, windows);
+		kfree(window);
+	}
+}
+
+/**
+ * iova_space_allow() - Replace the windows of a space
+ * @space: space, @space->rwsem held for writing
+ * @windows: new list; holds the old one afterwards
+ *
+ * Return: 0; -EADDRINUSE if a new window overlaps a reserved range, with nothing changed.
+ */
+int iova_space_allow(struct iova_space *space, struct rb_root_cached *windows)
+{
+	struct interval_tree_node *window;
+
+	lockdep_assert_held_write(&space->rwsem);
+	for (window = interval_tree_iter_first(windows, 0, ULONG_MAX); window;
+	     window = interval_tree_iter_next(window, 0, ULONG_MAX))
+		if (interval_tree_iter_first(&space->reserved, window->start, window->last))
+			return -EADDRINUSE;
+	swap(space->allowed, *windows);
+	return 0;
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * object - ids, and how long the things behind them live
+ *
+ * RESERVED: an id is taken, nobody can find the object; the call that builds it may still cancel. LIVE:
+ * published; found by id. A running call holds it *busy* for a short time, another object *links* to it for long.
+ * DYING:    not found any more; whoever destroys it waits until it is not busy, then frees it.
+ *
+ * Destroying an object that has links is refused. Apart from that it never fails and never allocates: the slot of an
+ * id stays in the table, empty, from reservation to the end, so publishing and taking back need no memory.
+ *
+ * This file does not know what kinds of objects there are.
+ *
+ * Locking: the table's own spinlock, always innermost. iommufd_object_destroy(), _retire() and _remove() sleep; their
+ * callers hold no lock that a running call could wait for while it holds the object busy.
+ */
+#include <linux/bug.h>
+#include <linux/err.h>
+#include <linux/lockdep.h>
+
+#include "object.h"
+
+/**
+ * iommufd_objects_init() - Make an empty table
+ * @objs: table; the first id will be 1
+ */
+void iommufd_objects_init(struct iommufd_objects *objs)
+{
+	xa_init_flags(&objs->table, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
+	init_waitqueue_head(&objs->idle);
+}
+
+/**
+ * iommufd_objects_empty() - Is there no object, not even a reserved one?
+ * @objs: table
+ *
+ * Return: true if no id is taken.
+ */
+bool iommufd_objects_empty(struct iommufd_objects *objs)
+{
+	return xa_empty(&objs->table);
+}
+
+/**
+ * iommufd_object_reserve() - Take an id for an object that is being built
+ * @objs: table
+ * @obj: object; @obj->id is set
+ * @ops: its kind
+ *
+ * Return: 0, or -ENOMEM; -EBUSY when 2^31 - 1 ids are taken.
+ */
+int iommufd_object_reserve(struct iommufd_objects *objs, struct iommufd_object *obj,
+			   const struct iommufd_object_ops *ops)
+{
+	obj->ops = ops;
+	obj->busy = 0;
+	obj->links = 0;
+	return xa_alloc(&objs->table, &obj->id, XA_ZERO_ENTRY, xa_limit_31b, GFP_KERNEL_ACCOUNT);
+}
+
+/**
+ * iommufd_object_cancel() - Give a reserved id back
+ * @objs: table
+ * @obj: object that was not published; the caller frees it
+ */
+void iommufd_object_cancel(struct iommufd_objects *objs, struct iommufd_object *obj)
+{
+	xa_erase(&objs->table, obj->id);
+}
+
+/**
+ * iommufd_object_publish() - Make a finished object visible
+ * @objs: table
+ * @obj: object; from now on any thread may use or destroy it
+ */
+void iommufd_object_publish(struct iommufd_objects *objs, struct iommufd_object *obj)
+{
+	xa_store(&objs->table, obj->id, obj, 0);
+}
+
+/**
+ * iommufd_object_get() - Find an object and hold it busy
+ * @objs: table
+ * @id: its id
+ * @ops: the kind it must be of, or NULL for any
+ *
+ * Return: the object, for iommufd_object_put(), or ERR_PTR(-ENOENT).
+ */
+struct iommufd_object *iommufd_object_get(struct iommufd_objects *objs, u32 id, const struct iommufd_object_ops *ops)
+{
+	struct iommufd_object *obj;
+
+	xa_lock(&objs->table);
+	obj = xa_load(&objs->table, id);
+	if (obj && (!ops || obj->ops == ops))
+		obj->busy++;
+	else
+		obj = ERR_PTR(-ENOENT);
+	xa_unlock(&objs->table);
+	return obj;
+}
+
+/**
+ * iommufd_object_tryget() - Hold an object busy that was not found by its id
+ * @objs: table
+ * @obj: object whose memory cannot go away during the call
+ *
+ * Return: true for a live object, false for one that is being built or is dying.
+ */
+bool iommufd_object_tryget(struct iommufd_objects *objs, struct iommufd_object *obj)
+{
+	bool live;
+
+	xa_lock(&objs->table);
+	live = xa_load(&objs->table, obj->id) == obj;
+	if (live)
+		obj->busy++;
+	xa_unlock(&objs->table);
+	return live;
+}
+
+/**
+ * iommufd_object_put() - Stop holding an object busy
+ * @objs: table
+ * @obj: object
+ */
+void iommufd_object_put(struct iommufd_objects *objs, struct iommufd_object *obj)
+{
+	xa_lock(&objs->table);
+	/* Under the lock: once it is released a waiting destroyer may free @obj */
+	if (!--obj->busy)
+		wake_up_all(&objs->idle);
+	xa_unlock(&objs->table);
+}
+
+/**
+ * iommufd_object_link() - Refer to an object for long
+ * @objs: table
+ * @obj: object that the caller holds busy or has linked already
+ */
+void iommufd_object_link(struct iommufd_objects *objs, struct iommufd_object *obj)
+{
+	xa_lock(&objs->table);
+	obj->links++;
+	xa_unlock(&objs->table);
+}
+
+/**
+ * iommufd_object_unlink() - Undo iommufd_object_link()
+ * @objs: table
+ * @obj: object
+ */
+void iommufd_object_unlink(struct iommufd_objects *objs, struct iommufd_object *obj)
+{
+	xa_lock(&objs->table);
+	obj->links--;
+	xa_unlock(&objs->table);
+}
+
+/*
+ * From LIVE to DYING and to freed. Calls that found the object before it was hidden may link to it while they run;
+ * then it comes back to life. Returns with the table unlocked.
+ */
+static int hide_and_destroy(struct iommufd_objects *objs, struct iommufd_object *obj)
+	__releases(&objs->table.xa_lock)
+{
+	lockdep_assert_held(&objs->table.xa_lock);
+	if (!obj->links) {
+		__xa_store(&objs->table, obj->id, XA_ZERO_ENTRY, 0);
+		while (obj->busy) {
+			xa_unlock(&objs->table);
+			wait_event(objs->idle, !READ_ONCE(obj->busy));
+			xa_lock(&objs->table);
+		}
+	}
+	if (obj->links) {
+		__xa_store(&objs->table, obj->id, obj, 0);
+		xa_unlock(&objs->table);
+		return -EBUSY;
+	}
+	__xa_erase(&objs->table, obj->id);
+	xa_unlock(&objs->table);
+	obj->ops->destroy(obj);
+	return 0;
+}
+
+/**
+ * iommufd_object_destroy() - Destroy an object for user space
+ * @objs: table
+ * @id: id of the object
+ *
+ * Waits for running calls that use it.
+ *
+ * Return: 0; -ENOENT if there is no such object; -EBUSY if others refer to it or if its kind is not for user space to
+ * destroy.
+ */
+int iommufd_object_destroy(struct iommufd_objects *objs, u32 id)
+{
+	struct iommufd_object *obj;
+	int rc = -ENOENT;
+
+	xa_lock(&objs->table);
+	obj = xa_load(&objs->table, id);
+	if (obj) {
+		if (obj->ops->user_destroy)
+			return hide_and_destroy(objs, obj);
+		rc = -EBUSY;
+	}
+	xa_unlock(&objs->table);
+	return rc;
+}
+
+/**
+ * iommufd_object_retire() - Destroy an object if nothing refers to it any more
+ * @objs: table
+ * @obj: object that the caller holds busy; the hold is given up
+ */
+void iommufd_object_retire(struct iommufd_objects *objs, struct iommufd_object *obj)
+{
+	xa_lock(&objs->table);
+	if (!--obj->busy)
+		wake_up_all(&objs->idle);
+	if (xa_load(&objs->table, obj->id) == obj)
+		hide_and_destroy(objs, obj);
+	else
+		xa_unlock(&objs->table);
+}
+
+/**
+ * iommufd_object_remove() - Destroy an object that its kernel owner gives up
+ * @objs: table
+ * @obj: live object without links, of a kind that user space cannot destroy
+ *
+ * Waits for running calls that use it.
+ */
+void iommufd_object_remove(struct iommufd_objects *objs, struct iommufd_object *obj)
+{
+	xa_lock(&objs->table);
+	WARN_ON(hide_and_destroy(objs, obj));
+}
+
+/**
+ * iommufd_objects_destroy() - Destroy everything, leaf first
+ * @objs: table of a file that is being closed: no call runs and nobody outside refers to an object
+ */
+void iommufd_objects_destroy(struct iommufd_objects *objs)
+{
+	struct iommufd_object *obj;
+	unsigned long id;
+	bool progress;
+
+	do {
+		progress = false;
+		xa_for_each(&objs->table, id, obj) {
+			xa_lock(&objs->table);
+			if (!hide_and_destroy(objs, obj))
+				progress = true;
+		}
+	} while (progress);
+	WARN_ON(!xa_empty(&objs->table));
+	xa_destroy(&objs->table);
+}

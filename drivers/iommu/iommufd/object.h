@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef __IOMMUFD_OBJECT_H
+#define __IOMMUFD_OBJECT_H
+
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+
+struct iommufd_object;
+
+/**
+ * struct iommufd_object_ops - What kind of object this is; one per kind, compared by address
+ * @destroy: free the object; nothing uses it or refers to it any more
+ * @user_destroy: IOMMU_DESTROY may be used on it
+ */
+struct iommufd_object_ops {
+	void (*destroy)(struct iommufd_object *obj);
+	bool user_destroy;
+};
+
+/**
+ * struct iommufd_object - Head of everything that has an id
+ * @ops: kind of the object
+ * @id: number by which user space names it
+ * @busy: running calls that use it
+ * @links: other objects that refer to it
+ */
+struct iommufd_object {
+	const struct iommufd_object_ops *ops;
+	u32 id;
+	unsigned int busy;
+	unsigned int links;
+};
+
+/**
+ * struct iommufd_objects - All objects of one open file
+ * @table: id to object; its lock covers @busy and @links of every object
+ * @idle: woken when an object that is being destroyed is not busy any more
+ */
+struct iommufd_objects {
+	struct xarray table;
+	wait_queue_head_t idle;
+};
+
+void iommufd_objects_init(struct iommufd_objects *objs);
+void iommufd_objects_destroy(struct iommufd_objects *objs);
+bool iommufd_objects_empty(struct iommufd_objects *objs);
+
+int iommufd_object_reserve(struct iommufd_objects *objs, struct iommufd_object *obj,
+			   const struct iommufd_object_ops *ops);
+void iommufd_object_cancel(struct iommufd_objects *objs, struct iommufd_object *obj);
+void iommufd_object_publish(struct iommufd_objects *objs, struct iommufd_object *obj);
+
+struct iommufd_object *iommufd_object_get(struct iommufd_objects *objs, u32 id, const struct iommufd_object_ops *ops);
+bool iommufd_object_tryget(struct iommufd_objects *objs, struct iommufd_object *obj);
+void iommufd_object_put(struct iommufd_objects *objs, struct iommufd_object *obj);
+void iommufd_object_link(struct iommufd_objects *objs, struct iommufd_object *obj);
+void iommufd_object_unlink(struct iommufd_objects *objs, struct iommufd_object *obj);
+
+int iommufd_object_destroy(struct iommufd_objects *objs, u32 id);
+void iommufd_object_retire(struct iommufd_objects *objs, struct iommufd_object *obj);
+void iommufd_object_remove(struct iommufd_objects *objs, struct iommufd_object *obj);
+
+#endif

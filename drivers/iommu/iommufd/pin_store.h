@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef __IOMMUFD_PIN_STORE_H
+#define __IOMMUFD_PIN_STORE_H
+
+#include <linux/bits.h>
+#include <linux/xarray.h>
+
+#define PIN_CHUNK_SHIFT 9
+#define PIN_CHUNK_PAGES BIT(PIN_CHUNK_SHIFT)
+
+/**
+ * struct pin_store - Page index to PFN, in chunks of PIN_CHUNK_PAGES indices
+ * @chunks: chunk number to a value entry (contiguous) or to an array of PFNs
+ * @npages: indices are below this
+ */
+struct pin_store {
+	struct xarray chunks;
+	unsigned long npages;
+};
+
+void pin_store_init(struct pin_store *store, unsigned long npages);
+void pin_store_destroy(struct pin_store *store);
+int pin_store_put(struct pin_store *store, unsigned long index, unsigned long pfn, unsigned long npages);
+unsigned long pin_store_run(struct pin_store *store, unsigned long index, unsigned long last, unsigned long *pfn);
+void pin_store_drop(struct pin_store *store, unsigned long index, unsigned long last);
+
+#endif

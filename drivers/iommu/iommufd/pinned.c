@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * pinned - one source of pages, shared by all who use them
+ *
+ * A page is pinned, charged and in the store if and only if a user range covers it, and then exactly once, however
+ * many ranges do. Acquiring a range pins only the holes that the others leave; releasing it unpins only what nobody
+ * else covers.
+ *
+ * This file knows neither IOVAs nor domains.
+ *
+ * Locking: p->mutex covers users and store. mmap_lock of the source's process is taken inside it.
+ */
+#include <linux/err.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "itree_hole.h"
+#include "pinned.h"
+
+/* Pages asked for in one go where there is no memory for a larger batch */
+#define SMALL_BATCH 16
+
+/**
+ * pinned_init() - Set up what does not depend on where pages come from
+ * @p: zeroed structure
+ * @npages: how many pages the source has
+ */
+void pinned_init(struct pinned *p, unsigned long npages)
+{
+	refcount_set(&p->refs, 1);
+	mutex_init(&p->mutex);
+	p->users = RB_ROOT_CACHED;
+	pin_store_init(&p->store, npages);
+}
+
+/**
+ * pinned_alloc_user() - Make a source of the calling process's memory
+ * @uaddr: user address of the first page, page aligned
+ * @npages: how many pages
+ * @writable: a device may write to them
+ * @mode: whose limit they count against
+ *
+ * Nothing is pinned yet.
+ *
+ * Return: the source with one reference, or ERR_PTR(-ENOMEM).
+ */
+struct pinned *pinned_alloc_user(unsigned long uaddr, unsigned long npages, bool writable, enum pin_account_mode mode)
+{
+	struct pinned *p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
+
+	if (!p)
+		return ERR_PTR(-ENOMEM);
+	pinned_init(p, npages);
+	pin_source_open_user(&p->source, uaddr, npages, writable);
+	pin_account_open(&p->account, mode);
+	return p;
+}
+
+/**
+ * pinned_put() - Drop a reference
+ * @p: pinned source; with the last reference it is freed, and no user may be left
+ */
+void pinned_put(struct pinned *p)
+{
+	if (!refcount_dec_and_test(&p->refs))
+		return;
+	WARN_ON(!RB_EMPTY_ROOT(&p->users.rb_root));
+	pin_store_destroy(&p->store);
+	pin_source_close(&p->source);
+	pin_account_close(&p->account);
+	mutex_destroy(&p->mutex);
+	kfree(p);
+}
+
+/* Unpin a range that is in the store and that no user covers */
+static void unpin_range(struct pinned *p, unsigned long index, unsigned long end)
+{
+	unsigned long pfn, n;
+
+	for (; index < end; index += n) {
+		n = pin_store_run(&p->store, index, end - 1, &pfn);
+		if (!n)
+			return;
+		pin_source_unpin(&p->source, pfn, n);
+		cond_resched();
+	}
+}
+
+/* Forget a range that no user covers; a chunk that it shares with other pages goes when nobody covers those either */
+static void drop_range(struct pinned *p, unsigned long index, unsigned long last)
+{
+	unsigned long first = round_down(index, PIN_CHUNK_PAGES);
+	unsigned long end = min(round_up(last + 1, PIN_CHUNK_PAGES), p->store.npages);
+
+	if (first < index && !interval_tree_iter_first(&p->users, first, index - 1))
+		index = first;
+	if (end > last + 1 && !interval_tree_iter_first(&p->users, last + 1, end - 1))
+		last = end - 1;
+	pin_store_drop(&p->store, index, last);
+}
+
+/* Take back a hole that pin_hole() filled */
+static void unpin_hole(struct pinned *p, unsigned long index, unsigned long last)
+{
+	unpin_range(p, index, last + 1);
+	drop_range(p, index, last);
+	pin_account_uncharge(&p->account, last - index + 1);
+}
+
+/* Store a batch of pages run by run; on failure all of them are unpinned */
+static int store_batch(struct pinned *p, unsigned long index, struct page **pages, unsigned long npages)
+{
+	unsigned long i, n, pfn;
+	int rc = 0;
+
+	for (i = 0; i < npages && !rc; i += n) {
+		pfn = page_to_pfn(pages[i]);
+		for (n = 1; i + n < npages && page_to_pfn(pages[i + n]) == pfn + n; n++)
+			;
+		rc = pin_store_put(&p->store, index + i, pfn, n);
+	}
+	if (rc)
+		unpin_user_pages(pages, npages);
+	return rc;
+}
+
+/* Charge, pin and store what nobody covers yet; on failure nothing of it stays */
+static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
+{
+	struct page *few[SMALL_BATCH];
+	unsigned long batch = PAGE_SIZE / sizeof(*few);
+	unsigned long pos = index;
+	struct page **pages;
+	long n;
+	int rc;
+
+	rc = pin_account_charge(&p->account, last - index + 1);
+	if (rc)
+		return rc;
+
+	pages = few;
+	if (last - index >= SMALL_BATCH)
+		pages = (struct page **)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!pages || pages == few) {
+		pages = few;
+		batch = SMALL_BATCH;
+	}
+
+	while (pos <= last) {
+		n = pin_source_pin(&p->source, pos, min(batch, last - pos + 1), pages);
+		rc = n < 0 ? n : store_batch(p, pos, pages, n);
+		if (rc)
+			break;
+		pos += n;
+		if (fatal_signal_pending(current)) {
+			rc = -EINTR;
+			break;
+		}
+		cond_resched();
+	}
+	if (pages != few)
+		free_page((unsigned long)pages);
+	if (rc) {
+		unpin_range(p, index, pos);
+		drop_range(p, index, last);
+		pin_account_uncharge(&p->account, last - index + 1);
+	}
+	return rc;
+}
+
+/**
+ * pinned_acquire() - Make sure every page of a range is pinned and stored
+ * @p: pinned source, the caller holds no lock that is inside @p->mutex
+ * @user: range to add, page indices, inclusive; linked on success
+ *
+ * Pages that another user covers already are not pinned again.
+ *
+ * Return: 0, or with no page pinned and @user not linked -ENOMEM (also: over the limit), -EFAULT (nothing usable is
+ * mapped there), -EINTR (the caller is being killed).
+ */
+int pinned_acquire(struct pinned *p, struct interval_tree_node *user)
+{
+	struct rb_root_cached *users = &p->users;
+	unsigned long index = user->start;
+	unsigned long last, undo_last;
+	int rc = 0;
+
+	mutex_lock(&p->mutex);
+	while (index <= user->last && itree_hole_next(&users, 1, &index, user->last, &last)) {
+		rc = pin_hole(p, index, last);
+		if (rc)
+			break;
+		index = last + 1;
+	}
+	if (!rc) {
+		interval_tree_insert(user, users);
+	} else if (index > user->start) {
+		/* The holes below the one that failed are the ones filled above: nobody was linked in between */
+		unsigned long undo = user->start;
+
+		while (undo < index && itree_hole_next(&users, 1, &undo, index - 1, &undo_last)) {
+			unpin_hole(p, undo, undo_last);
+			undo = undo_last + 1;
+		}
+	}
+	mutex_unlock(&p->mutex);
+	return rc;
+}
+
+/**
+ * pinned_release() - Undo pinned_acquire()
+ * @p: pinned source
+ * @user: range to take away
+ *
+ * The caller made sure that no device reaches the pages through this range any more. Cannot fail.
+ */
+void pinned_release(struct pinned *p, struct interval_tree_node *user)
+{
+	struct rb_root_cached *users = &p->users;
+	unsigned long index = user->start;
+	unsigned long last;
+
+	mutex_lock(&p->mutex);
+	interval_tree_remove(user, users);
+	while (index <= user->last && itree_hole_next(&users, 1, &index, user->last, &last)) {
+		unpin_hole(p, index, last);
+		index = last + 1;
+	}
+	mutex_unlock(&p->mutex);
+}
+
+/**
+ * pinned_run() - Longest run of physically contiguous pages that starts at an index
+ * @p: pinned source
+ * @index: first page, covered by a user that stays during the call
+ * @last: last page to look at, inclusive, covered as well
+ * @pfn: out: PFN of @index
+ *
+ * Return: how many pages the run has, above 0.
+ */
+unsigned long pinned_run(struct pinned *p, unsigned long index, unsigned long last, unsigned long *pfn)
+{
+	unsigned long n;
+
+	mutex_lock(&p->mutex);
+	n = pin_store_run(&p->store, index, last, pfn);
+	mutex_unlock(&p->mutex);
+	return n;
+}
