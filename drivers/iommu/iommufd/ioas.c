@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ioas - the I/O address space as an object, and its ioctls
+ *
+ * Decodes what the user asks, lets ioas_map do it, and copies the result back before it becomes visible.
+ *
+ * This file does not know page tables or devices.
+ */
+#include <linux/iommu.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <uapi/linux/iommufd.h>
+
+#include "ioas.h"
+#include "itree_hole.h"
+#include "pinned.h"
+
+static void ioas_object_destroy(struct iommufd_object *obj)
+{
+	struct iommufd_ioas *ioas = container_of(obj, struct iommufd_ioas, obj);
+
+	WARN_ON(!list_empty(&ioas->auto_hwpts));
+	ioas_map_destroy(&ioas->map);
+	mutex_destroy(&ioas->auto_lock);
+	kfree(ioas);
+}
+
+const struct iommufd_object_ops iommufd_ioas_ops = {
+	.destroy = ioas_object_destroy,
+	.user_destroy = true,
+};
+
+/**
+ * iommufd_ioas_init() - Set up an empty IOAS
+ * @ioas: zeroed structure
+ */
+void iommufd_ioas_init(struct iommufd_ioas *ioas)
+{
+	ioas_map_init(&ioas->map);
+	mutex_init(&ioas->auto_lock);
+	INIT_LIST_HEAD(&ioas->auto_hwpts);
+}
+
+/**
+ * iommufd_ioas_reserve() - Keep a range of an IOAS from being used
+ * @ioas: IOAS
+ * @owner: for iommufd_ioas_unreserve()
+ * @start: first IOVA
+ * @last: last IOVA, inclusive
+ *
+ * Return: 0; -EADDRINUSE if some of it is mapped or promised by IOMMU_IOAS_ALLOW_IOVAS; -ENOMEM.
+ */
+int iommufd_ioas_reserve(struct iommufd_ioas *ioas, const void *owner, unsigned long start, unsigned long last)
+{
+	int rc;
+
+	down_write(&ioas->map.space.rwsem);
+	rc = iova_space_reserve(&ioas->map.space, owner, start, last);
+	up_write(&ioas->map.space.rwsem);
+	return rc;
+}
+
+/**
+ * iommufd_ioas_unreserve() - Drop all reservations of an owner
+ * @ioas: IOAS
+ * @owner: as in iommufd_ioas_reserve()
+ */
+void iommufd_ioas_unreserve(struct iommufd_ioas *ioas, const void *owner)
+{
+	down_write(&ioas->map.space.rwsem);
+	iova_space_unreserve(&ioas->map.space, owner);
+	up_write(&ioas->map.space.rwsem);
+}
+
+/**
+ * iommufd_ioctl_ioas_alloc() - IOMMU_IOAS_ALLOC
+ * @ucmd: struct iommu_ioas_alloc
+ *
+ * Return: 0; -EOPNOTSUPP for flags; -ENOMEM; -EFAULT.
+ */
+int iommufd_ioctl_ioas_alloc(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_ioas_alloc *cmd = ucmd->cmd;
+	struct iommufd_ioas *ioas;
+	int rc;
+
+	if (cmd->flags)
+		return -EOPNOTSUPP;
+
+	ioas = kzalloc(sizeof(*ioas), GFP_KERNEL_ACCOUNT);
+	if (!ioas)
+		return -ENOMEM;
+	iommufd_ioas_init(ioas);
+	rc = iommufd_object_reserve(&ucmd->ictx->objs, &ioas->obj, &iommufd_ioas_ops);
+	if (rc)
+		goto err_free;
+
+	cmd->out_ioas_id = ioas->obj.id;
+	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
+	if (rc)
+		goto err_cancel;
+	iommufd_object_publish(&ucmd->ictx->objs, &ioas->obj);
+	return 0;
+
+err_cancel:
+	iommufd_object_cancel(&ucmd->ictx->objs, &ioas->obj);
+err_free:
+	ioas_object_destroy(&ioas->obj);
+	return rc;
+}
+
+/**
+ * iommufd_ioctl_ioas_iova_ranges() - IOMMU_IOAS_IOVA_RANGES
+ * @ucmd: struct iommu_ioas_iova_ranges
+ *
+ * The ranges are those that are not reserved, in ascending order. They are copied one by one, each after the lock is
+ * dropped; a reservation that comes in between is seen from there on.
+ *
+ * Return: 0; -EMSGSIZE if the array is too small, which is then filled as far as it goes; -EOPNOTSUPP for the
+ * reserved field; -ENOENT; -EFAULT.
+ */
+int iommufd_ioctl_ioas_iova_ranges(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_ioas_iova_ranges *cmd = ucmd->cmd;
+	struct iommu_iova_range __user *ranges = u64_to_user_ptr(cmd->allowed_iovas);
+	u32 capacity = cmd->num_iovas;
+	struct rb_root_cached *reserved;
+	unsigned long start = 0, last;
+	struct iommufd_ioas *ioas;
+	bool found;
+	int rc = 0;
+
+	if (cmd->__reserved)
+		return -EOPNOTSUPP;
+	ioas = iommufd_get_ioas(ucmd->ictx, cmd->ioas_id);
+	if (IS_ERR(ioas))
+		return PTR_ERR(ioas);
+
+	reserved = &ioas->map.space.reserved;
+	cmd->num_iovas = 0;
+	for (;;) {
+		struct iommu_iova_range range;
+
+		down_read(&ioas->map.space.rwsem);
+		found = itree_hole_next(&reserved, 1, &start, ULONG_MAX, &last);
+		cmd->out_iova_alignment = ioas->map.space.alignment;
+		up_read(&ioas->map.space.rwsem);
+		if (!found)
+			break;
+		range.start = start;
+		range.last = last;
+		if (cmd->num_iovas < capacity && copy_to_user(&ranges[cmd->num_iovas], &range, sizeof(range))) {
+			rc = -EFAULT;
+			goto out;
+		}
+		cmd->num_iovas++;
+		if (last == ULONG_MAX)
+			break;
+		start = last + 1;
+	}
+	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
+	if (!rc && cmd->num_iovas > capacity)
+		rc = -EMSGSIZE;
+out:
+	iommufd_object_put(&ucmd->ictx->objs, &ioas->obj);
+	return rc;
+}
+
+static int read_windows(struct rb_root_cached *windows, struct iommu_iova_range __user *ranges, u32 num)
+{
+	struct iommu_iova_range range;
+	int rc;
+
+	for (; num; num--, ranges++) {
+		if (copy_from_user(&range, ranges, sizeof(range)))
+			return -EFAULT;
+		if (range.start >= range.last)
+			return -EINVAL;
+		if (range.last > ULONG_MAX)
+			return -EOVERFLOW;
+		rc = iova_window_add(windows, range.start, range.last);
+		if (rc)
+			return rc;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * iommufd_ioctl_ioas_allow_iovas() - IOMMU_IOAS_ALLOW_IOVAS
+ * @ucmd: struct iommu_ioas_allow_iovas
+ *
+ * Return: 0; -EADDRINUSE if a window overlaps a reserved range; -EINVAL if one is upside down or overlaps another;
+ * -EOPNOTSUPP for the reserved field; -ENOENT; -EFAULT; -ENOMEM; -EINTR. On error the old windows stay.
+ */
+int iommufd_ioctl_ioas_allow_iovas(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_ioas_allow_iovas *cmd = ucmd->cmd;
+	struct rb_root_cached windows = RB_ROOT_CACHED;
+	struct iommufd_ioas *ioas;
+	int rc;
+
+	if (cmd->__reserved)
+		return -EOPNOTSUPP;
+	ioas = iommufd_get_ioas(ucmd->ictx, cmd->ioas_id);
+	if (IS_ERR(ioas))
+		return PTR_ERR(ioas);
+
+	rc = read_windows(&windows, u64_to_user_ptr(cmd->allowed_iovas), cmd->num_iovas);
+	if (!rc) {
+		down_write(&ioas->map.space.rwsem);
+		rc = iova_space_allow(&ioas->map.space, &windows);
+		up_write(&ioas->map.space.rwsem);
+	}
+	iova_window_clear(&windows);
+	iommufd_object_put(&ucmd->ictx->objs, &ioas->obj);
+	return rc;
+}
+
+#define MAP_FLAGS (IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE)
+
+static int map_flags_to_prot(u32 flags)
+{
+	int prot = IOMMU_CACHE;
+
+	if (flags & IOMMU_IOAS_MAP_WRITEABLE)
+		prot |= IOMMU_WRITE;
+	if (flags & IOMMU_IOAS_MAP_READABLE)
+		prot |= IOMMU_READ;
+	return prot;
+}
+
+/*
+ * What a kernel-chosen IOVA is a multiple of: the largest power of two that divides the length, and more where the
+ * memory could make use of larger leaves: as much as the memory itself is aligned, up to a huge page.
+ */
+static unsigned long auto_alignment(unsigned long memory, unsigned long length)
+{
+	unsigned long divides = 1UL << __ffs(length);
+	unsigned long useful = length > PMD_SIZE ? PMD_SIZE : roundup_pow_of_two(length);
+
+	if (memory)
+		useful = min(useful, 1UL << __ffs(memory));
+	return max(divides, useful);
+}
+
+/* Claims, pins, fills, and tells the user; takes over the caller's reference on @p */
+static int map_pinned(struct iommufd_ucmd *ucmd, struct iommufd_ioas *ioas, struct pinned *p, u64 byte)
+{
+	struct iommu_ioas_map *cmd = ucmd->cmd;
+	unsigned long iova = cmd->iova;
+	unsigned long align = 0;
+	struct ioas_area *area;
+	int rc;
+
+	if (!(cmd->flags & IOMMU_IOAS_MAP_FIXED_IOVA))
+		align = auto_alignment(cmd->user_va, cmd->length);
+	area = ioas_map_begin(&ioas->map, p, byte, cmd->length, map_flags_to_prot(cmd->flags), &iova, align);
+	if (IS_ERR(area))
+		return PTR_ERR(area);
+
+	cmd->iova = iova;
+	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
+	if (rc)
+		ioas_map_abort(&ioas->map, area);
+	else
+		ioas_map_commit(&ioas->map, area);
+	return rc;
+}
+
+/**
+ * iommufd_ioctl_ioas_map() - IOMMU_IOAS_MAP
+ * @ucmd: struct iommu_ioas_map
+ *
+ * Return: 0; -EOPNOTSUPP for unknown flags or the reserved field; -EOVERFLOW if a range wraps; -EINVAL for a length
+ * of 0, neither reading nor writing, a misaligned or reserved range; -ENOENT; -EEXIST; -ENOSPC; -ENOMEM (also: over
+ * the limit); -EFAULT; -EINTR.
+ */
+int iommufd_ioctl_ioas_map(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_ioas_map *cmd = ucmd->cmd;
+	unsigned long uaddr, uaddr_last, iova_last, npages;
+	bool writable = cmd->flags & IOMMU_IOAS_MAP_WRITEABLE;
+	struct iommufd_ioas *ioas;
+	struct pinned *p;
+	int rc;
+
+	if ((cmd->flags & ~MAP_FLAGS) || cmd->__reserved)
+		return -EOPNOTSUPP;
+	if (cmd->iova >= ULONG_MAX || cmd->length >= ULONG_MAX)
+		return -EOVERFLOW;
+	if (!(cmd->flags & (IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE)))
+		return -EINVAL;
+	ioas = iommufd_get_ioas(ucmd->ictx, cmd->ioas_id);
+	if (IS_ERR(ioas))
+		return PTR_ERR(ioas);
+
+	rc = -EINVAL;
+	if (!cmd->length)
+		goto out;
+	rc = -EOVERFLOW;
+	if (cmd->user_va > ULONG_MAX || check_add_overflow((unsigned long)cmd->user_va, cmd->length - 1, &uaddr_last))
+		goto out;
+	if ((cmd->flags & IOMMU_IOAS_MAP_FIXED_IOVA) &&
+	    check_add_overflow((unsigned long)cmd->iova, cmd->length - 1, &iova_last))
+		goto out;
+
+	uaddr = cmd->user_va & PAGE_MASK;
+	npages = ((uaddr_last - uaddr) >> PAGE_SHIFT) + 1;
+	p = pinned_alloc_user(uaddr, npages, writable, ucmd->ictx->account_mode);
+	rc = IS_ERR(p) ? PTR_ERR(p) : map_pinned(ucmd, ioas, p, cmd->user_va - uaddr);
+out:
+	iommufd_object_put(&ucmd->ictx->objs, &ioas->obj);
+	return rc;
+}
+
+/**
+ * iommufd_ioctl_ioas_unmap() - IOMMU_IOAS_UNMAP
+ * @ucmd: struct iommu_ioas_unmap
+ *
+ * Return: 0; -ENOENT if the IOAS does not exist, nothing is mapped there or a mapping would be cut; -EINVAL for a
+ * length of 0; -EOVERFLOW; -EBUSY if a mapping is being made or taken away by another call; -EFAULT if the number of
+ * bytes could not be copied (then it is unmapped all the same).
+ */
+int iommufd_ioctl_ioas_unmap(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_ioas_unmap *cmd = ucmd->cmd;
+	bool everything = cmd->iova == 0 && cmd->length == U64_MAX;
+	unsigned long last = ULONG_MAX;
+	struct iommufd_ioas *ioas;
+	u64 unmapped;
+	int rc;
+
+	ioas = iommufd_get_ioas(ucmd->ictx, cmd->ioas_id);
+	if (IS_ERR(ioas))
+		return PTR_ERR(ioas);
+
+	if (!everything) {
+		rc = -EOVERFLOW;
+		if (cmd->iova >= ULONG_MAX || cmd->length >= ULONG_MAX)
+			goto out;
+		rc = -EINVAL;
+		if (!cmd->length)
+			goto out;
+		rc = -EOVERFLOW;
+		if (check_add_overflow((unsigned long)cmd->iova, cmd->length - 1, &last))
+			goto out;
+	}
+	rc = ioas_map_unmap(&ioas->map, cmd->iova, last, &unmapped);
+	if (!rc && !unmapped && !everything)
+		rc = -ENOENT;
+	if (!rc) {
+		cmd->length = unmapped;
+		rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
+	}
+out:
+	iommufd_object_put(&ucmd->ictx->objs, &ioas->obj);
+	return rc;
+}

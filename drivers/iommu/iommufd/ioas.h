@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef __IOMMUFD_IOAS_H
+#define __IOMMUFD_IOAS_H
+
+#include <linux/err.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+
+#include "ctx.h"
+#include "ioas_map.h"
+
+/**
+ * struct iommufd_ioas - An I/O address space
+ * @obj: its id
+ * @map: what is mapped in it
+ * @auto_lock: covers @auto_hwpts; held while one is looked for or made, outside a group's lock
+ * @auto_hwpts: page tables that the kernel made for devices which were attached to the IOAS itself
+ */
+struct iommufd_ioas {
+	struct iommufd_object obj;
+	struct ioas_map map;
+	struct mutex auto_lock;
+	struct list_head auto_hwpts;
+};
+
+extern const struct iommufd_object_ops iommufd_ioas_ops;
+
+static inline struct iommufd_ioas *iommufd_get_ioas(struct iommufd_ctx *ictx, u32 id)
+{
+	struct iommufd_object *obj = iommufd_object_get(&ictx->objs, id, &iommufd_ioas_ops);
+
+	return IS_ERR(obj) ? ERR_CAST(obj) : container_of(obj, struct iommufd_ioas, obj);
+}
+
+void iommufd_ioas_init(struct iommufd_ioas *ioas);
+int iommufd_ioas_reserve(struct iommufd_ioas *ioas, const void *owner, unsigned long start, unsigned long last);
+void iommufd_ioas_unreserve(struct iommufd_ioas *ioas, const void *owner);
+
+int iommufd_ioctl_ioas_alloc(struct iommufd_ucmd *ucmd);
+int iommufd_ioctl_ioas_iova_ranges(struct iommufd_ucmd *ucmd);
+int iommufd_ioctl_ioas_allow_iovas(struct iommufd_ucmd *ucmd);
+int iommufd_ioctl_ioas_map(struct iommufd_ucmd *ucmd);
+int iommufd_ioctl_ioas_unmap(struct iommufd_ucmd *ucmd);
+
+#endif
