@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef __IOMMUFD_ATTACH_H
+#define __IOMMUFD_ATTACH_H
+
+#include <linux/iommufd.h>
+
+#include "group.h"
+#include "hwpt_paging.h"
+
+int iommufd_attach(struct iommufd_member *member, struct iommufd_hwpt *hwpt, iommufd_report_fn report, void *data,
+		   struct iommufd_hwpt **left);
+void iommufd_detach(struct iommufd_member *member);
+
+#endif

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * auto_hwpt - attach to an IOAS: find a page table that suits the device, or make one
+ *
+ * Devices that are attached to an IOAS share page tables as far as their hardware allows, so memory and work do not
+ * grow with the number of devices. Page tables made here go with their last device.
+ *
+ * Locking: ioas->auto_lock, outside the group's lock, so that two devices do not make two page tables at once.
+ */
+#include <linux/err.h>
+
+#include "auto_hwpt.h"
+
+/* Does the error say that this page table does not fit, so that another may? */
+static bool does_not_fit(int rc)
+{
+	return rc == -EINVAL;
+}
+
+static int attach_existing(struct iommufd_member *member, struct iommufd_ioas *ioas, iommufd_report_fn report,
+			   void *data, struct iommufd_hwpt **left)
+{
+	struct iommufd_objects *objs = &member->igroup->ictx->objs;
+	struct iommufd_hwpt *hwpt;
+	int rc = -EINVAL;
+
+	lockdep_assert_held(&ioas->auto_lock);
+	list_for_each_entry(hwpt, &ioas->auto_hwpts, auto_entry) {
+		if (!iommufd_object_tryget(objs, &hwpt->obj))
+			continue;
+		rc = iommufd_attach(member, hwpt, report, data, left);
+		iommufd_object_put(objs, &hwpt->obj);
+		if (!does_not_fit(rc))
+			break;
+	}
+	return rc;
+}
+
+static int attach_new(struct iommufd_member *member, struct iommufd_ioas *ioas, iommufd_report_fn report, void *data,
+		      struct iommufd_hwpt **left)
+{
+	struct iommufd_ctx *ictx = member->igroup->ictx;
+	struct iommufd_hwpt *hwpt;
+	int rc;
+
+	lockdep_assert_held(&ioas->auto_lock);
+	hwpt = iommufd_hwpt_create(ictx, ioas, member->dev);
+	if (IS_ERR(hwpt))
+		return PTR_ERR(hwpt);
+	rc = iommufd_attach(member, hwpt, report, data, left);
+	if (rc) {
+		iommufd_hwpt_abandon(hwpt);
+		return rc;
+	}
+	list_add_tail(&hwpt->auto_entry, &ioas->auto_hwpts);
+	iommufd_object_publish(&ictx->objs, &hwpt->obj);
+	return 0;
+}
+
+/**
+ * iommufd_attach_ioas() - Make a device translate through a page table of an IOAS
+ * @member: device
+ * @ioas: IOAS, held busy by the caller
+ * @report: told the id of the page table before anything changes; the last one it is told is the one
+ * @data: for @report
+ *
+ * Return: as iommufd_attach() and iommufd_hwpt_create().
+ */
+int iommufd_attach_ioas(struct iommufd_member *member, struct iommufd_ioas *ioas, iommufd_report_fn report, void *data)
+{
+	struct iommufd_hwpt *left = NULL;
+	int rc;
+
+	mutex_lock(&ioas->auto_lock);
+	rc = attach_existing(member, ioas, report, data, &left);
+	if (does_not_fit(rc))
+		rc = attach_new(member, ioas, report, data, &left);
+	mutex_unlock(&ioas->auto_lock);
+	if (left)
+		iommufd_hwpt_unused(left);
+	return rc;
+}

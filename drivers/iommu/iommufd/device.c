@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * device - bound devices, the kernel API for their drivers, and what is told about their hardware
+ *
+ * A driver binds its device to a context: from then on no kernel driver does DMA with any device of its group, and
+ * all DMA of the group is blocked until the device is attached.
+ */
+#include <linux/iommu.h>
+#include <linux/iommufd.h>
+#include <linux/module.h>
+#include <linux/pci-ats.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <uapi/linux/iommufd.h>
+
+#include "../iommu-priv.h"
+#include "attach.h"
+#include "auto_hwpt.h"
+#include "device.h"
+
+static bool allow_unsafe_interrupts;
+module_param(allow_unsafe_interrupts, bool, 0644);
+MODULE_PARM_DESC(allow_unsafe_interrupts,
+		 "Bind devices although their MSIs are not isolated: user space can then raise any interrupt of the host");
+
+static void device_object_destroy(struct iommufd_object *obj)
+{
+	struct iommufd_device *idev = container_of(obj, struct iommufd_device, obj);
+	struct iommufd_ctx *ictx = idev->ictx;
+
+	iommufd_detach(&idev->member);
+	iommu_device_release_dma_owner(idev->member.dev);
+	iommufd_group_put(idev->member.igroup);
+	kfree(idev);
+	iommufd_ctx_put(ictx);
+}
+
+const struct iommufd_object_ops iommufd_device_ops = {
+	.destroy = device_object_destroy,
+};
+
+/**
+ * iommufd_device_bind() - Hand a device to a context
+ * @ictx: context; it lives on at least until iommufd_device_unbind()
+ * @dev: device, bound to the calling driver, which does no DMA API and calls this from its own file operations
+ *
+ * Return: the bound device, or ERR_PTR with nothing changed: -ENODEV without an IOMMU; -EINVAL if the IOMMU does not
+ * keep DMA coherent with the CPU's caches; -EPERM if MSIs are not isolated, or the group is in use by a kernel driver
+ * or another owner; -EBUSY if the group's domain is in other hands; -ENOMEM.
+ */
+struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct device *dev)
+{
+	struct iommufd_device *idev;
+	int rc;
+
+	/* User space has no way to bring memory and caches together again */
+	if (!device_iommu_mapped(dev))
+		return ERR_PTR(-ENODEV);
+	if (!device_iommu_capable(dev, IOMMU_CAP_CACHE_COHERENCY))
+		return ERR_PTR(-EINVAL);
+	if (!iommu_device_has_isolated_msi(dev)) {
+		if (!allow_unsafe_interrupts)
+			return ERR_PTR(-EPERM);
+		dev_warn_ratelimited(dev, "bound without MSI isolation: allow_unsafe_interrupts is set\n");
+	}
+
+	idev = kzalloc(sizeof(*idev), GFP_KERNEL_ACCOUNT);
+	if (!idev)
+		return ERR_PTR(-ENOMEM);
+	idev->ictx = ictx;
+	idev->member.dev = dev;
+	idev->member.igroup = iommufd_group_get(ictx, dev);
+	if (IS_ERR(idev->member.igroup)) {
+		rc = PTR_ERR(idev->member.igroup);
+		goto err_free;
+	}
+	rc = iommu_device_claim_dma_owner(dev, ictx);
+	if (rc)
+		goto err_group;
+	rc = iommufd_object_reserve(&ictx->objs, &idev->obj, &iommufd_device_ops);
+	if (rc)
+		goto err_owner;
+	iommufd_ctx_get(ictx);
+	iommufd_object_publish(&ictx->objs, &idev->obj);
+	return idev;
+
+err_owner:
+	iommu_device_release_dma_owner(dev);
+err_group:
+	iommufd_group_put(idev->member.igroup);
+err_free:
+	kfree(idev);
+	return ERR_PTR(rc);
+}
+EXPORT_SYMBOL_GPL(iommufd_device_bind);
+
+/**
+ * iommufd_device_unbind() - Take a device back
+ * @idev: bound device; a device that is still attached is detached
+ *
+ * Waits for running ioctls that use it. When this returns the device's group belongs to the kernel again, unless
+ * siblings are bound.
+ */
+void iommufd_device_unbind(struct iommufd_device *idev)
+{
+	iommufd_object_remove(&idev->ictx->objs, &idev->obj);
+}
+EXPORT_SYMBOL_GPL(iommufd_device_unbind);
+
+/**
+ * iommufd_device_id() - The id by which user space names a device
+ * @idev: bound device
+ *
+ * Return: the id, above 0.
+ */
+u32 iommufd_device_id(struct iommufd_device *idev)
+{
+	return idev->obj.id;
+}
+EXPORT_SYMBOL_GPL(iommufd_device_id);
+
+/**
+ * iommufd_device_ctx() - The context a device is bound to
+ * @idev: bound device
+ *
+ * Return: the context, without a reference of its own.
+ */
+struct iommufd_ctx *iommufd_device_ctx(struct iommufd_device *idev)
+{
+	return idev->ictx;
+}
+EXPORT_SYMBOL_GPL(iommufd_device_ctx);
+
+/**
+ * iommufd_device_attach() - Attach a device, or replace what it is attached to
+ * @idev: bound device
+ * @pt_id: id of an IOAS, for which a page table is found or made, or of a page table
+ * @report: told the page table before anything changes, may be NULL
+ * @data: for @report
+ *
+ * A device that is attached moves without a moment in which its DMA is blocked, and all devices of its group move
+ * with it; the same call for one of them then has nothing left to do. On error all of them are where they were.
+ *
+ * Return: 0; -ENOENT if there is no such object; -EINVAL if it is of another kind, does not fit the device, or the
+ * device is not attached and a sibling uses another page table; and the rest as iommufd_attach() and
+ * iommufd_hwpt_create().
+ */
+int iommufd_device_attach(struct iommufd_device *idev, u32 pt_id, iommufd_report_fn report, void *data)
+{
+	struct iommufd_objects *objs = &idev->ictx->objs;
+	struct iommufd_hwpt *left = NULL;
+	struct iommufd_object *obj;
+	int rc;
+
+	obj = iommufd_object_get(objs, pt_id, NULL);
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+
+	if (obj->ops == &iommufd_hwpt_paging_ops)
+		rc = iommufd_attach(&idev->member, container_of(obj, struct iommufd_hwpt, obj), report, data, &left);
+	else if (obj->ops == &iommufd_ioas_ops)
+		rc = iommufd_attach_ioas(&idev->member, container_of(obj, struct iommufd_ioas, obj), report, data);
+	else
+		rc = -EINVAL;
+
+	iommufd_object_put(objs, obj);
+	if (left)
+		iommufd_hwpt_unused(left);
+	return rc;
+}
+EXPORT_SYMBOL_GPL(iommufd_device_attach);
+
+/**
+ * iommufd_device_detach() - Block a device's DMA
+ * @idev: bound device; one that is not attached is fine
+ *
+ * The group's DMA is blocked once none of its devices is attached.
+ */
+void iommufd_device_detach(struct iommufd_device *idev)
+{
+	iommufd_detach(&idev->member);
+}
+EXPORT_SYMBOL_GPL(iommufd_device_detach);
+
+static u64 hw_capabilities(struct device *dev)
+{
+	if (dev_is_pci(dev) && !pci_ats_supported(to_pci_dev(dev)))
+		return IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
+	return 0;
+}
+
+/* Copy what the driver said, cut or filled up with zeros to the user's buffer */
+static int copy_hw_data(struct iommu_hw_info *cmd, const void *info, u32 info_len)
+{
+	void __user *buf = u64_to_user_ptr(cmd->data_uptr);
+	u32 len = min(cmd->data_len, info_len);
+
+	if (len && copy_to_user(buf, info, len))
+		return -EFAULT;
+	if (cmd->data_len > len && clear_user(buf + len, cmd->data_len - len))
+		return -EFAULT;
+	cmd->data_len = info_len;
+	return 0;
+}
+
+/**
+ * iommufd_ioctl_get_hw_info() - IOMMU_GET_HW_INFO
+ * @ucmd: struct iommu_hw_info
+ *
+ * Return: 0; -EOPNOTSUPP for unknown flags, the reserved field, or a data type that the device's IOMMU does not have;
+ * -ENOENT; -EFAULT; -ENOMEM.
+ */
+int iommufd_ioctl_get_hw_info(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_hw_info *cmd = ucmd->cmd;
+	u32 type = IOMMU_HW_INFO_TYPE_NONE;
+	struct iommufd_device *idev;
+	u32 len = 0;
+	void *info;
+	int rc;
+
+	if ((cmd->flags & ~IOMMU_HW_INFO_FLAG_INPUT_TYPE) || memchr_inv(cmd->__reserved, 0, sizeof(cmd->__reserved)))
+		return -EOPNOTSUPP;
+	/* Without the flag the field is output only: old programs leave there what they like */
+	if (!(cmd->flags & IOMMU_HW_INFO_FLAG_INPUT_TYPE))
+		cmd->in_data_type = IOMMU_HW_INFO_TYPE_DEFAULT;
+
+	idev = iommufd_get_device(ucmd->ictx, cmd->dev_id);
+	if (IS_ERR(idev))
+		return PTR_ERR(idev);
+	info = iommu_device_hw_info(idev->member.dev, &len, &type);
+	if (IS_ERR(info)) {
+		rc = PTR_ERR(info);
+		goto out;
+	}
+	rc = -EOPNOTSUPP;
+	if (cmd->in_data_type != IOMMU_HW_INFO_TYPE_DEFAULT && cmd->in_data_type != type)
+		goto out_free;
+	rc = copy_hw_data(cmd, info, len);
+	if (rc)
+		goto out_free;
+	cmd->out_data_type = type;
+	cmd->out_max_pasid_log2 = 0;
+	cmd->out_capabilities = hw_capabilities(idev->member.dev);
+	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
+out_free:
+	kfree(info);
+out:
+	iommufd_object_put(&ucmd->ictx->objs, &idev->obj);
+	return rc;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef __IOMMUFD_DEVICE_H
+#define __IOMMUFD_DEVICE_H
+
+#include <linux/err.h>
+#include <linux/iommufd.h>
+
+#include "group.h"
+
+/**
+ * struct iommufd_device - A device that a kernel driver has handed to a context
+ * @obj: its id
+ * @ictx: the context, referenced
+ * @member: the device and its group
+ */
+struct iommufd_device {
+	struct iommufd_object obj;
+	struct iommufd_ctx *ictx;
+	struct iommufd_member member;
+};
+
+extern const struct iommufd_object_ops iommufd_device_ops;
+
+static inline struct iommufd_device *iommufd_get_device(struct iommufd_ctx *ictx, u32 id)
+{
+	struct iommufd_object *obj = iommufd_object_get(&ictx->objs, id, &iommufd_device_ops);
+
+	return IS_ERR(obj) ? ERR_CAST(obj) : container_of(obj, struct iommufd_device, obj);
+}
+
+int iommufd_ioctl_get_hw_info(struct iommufd_ucmd *ucmd);
+
+#endif

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * group - the iommu_groups of a context's devices
+ *
+ * User space deals in devices; the hardware may only be able to tell groups of them apart. This room keeps one record
+ * for each group, found from the device.
+ *
+ * It does not know how a group is attached.
+ */
+#include <linux/err.h>
+#include <linux/iommu.h>
+#include <linux/slab.h>
+
+#include "group.h"
+
+/**
+ * iommufd_group_init() - Set up the lock of a group's record
+ * @igroup: zeroed structure
+ */
+void iommufd_group_init(struct iommufd_group *igroup)
+{
+	mutex_init(&igroup->lock);
+}
+
+static struct iommufd_group *group_create(struct iommufd_ctx *ictx, struct iommu_group *group)
+{
+	struct iommufd_group *igroup = kzalloc(sizeof(*igroup), GFP_KERNEL_ACCOUNT);
+	int rc;
+
+	if (!igroup)
+		return ERR_PTR(-ENOMEM);
+	igroup->ictx = ictx;
+	igroup->group = group;
+	igroup->id = iommu_group_id(group);
+	iommufd_group_init(igroup);
+	rc = xa_err(xa_store(&ictx->groups, igroup->id, igroup, GFP_KERNEL_ACCOUNT));
+	if (rc) {
+		kfree(igroup);
+		return ERR_PTR(rc);
+	}
+	return igroup;
+}
+
+/**
+ * iommufd_group_get() - The record of a device's group, made if need be
+ * @ictx: context
+ * @dev: device that is being bound
+ *
+ * Return: the record, for iommufd_group_put(), or ERR_PTR: -ENODEV without an IOMMU; -ENOMEM.
+ */
+struct iommufd_group *iommufd_group_get(struct iommufd_ctx *ictx, struct device *dev)
+{
+	struct iommu_group *group = iommu_group_get(dev);
+	struct iommufd_group *igroup;
+
+	if (!group)
+		return ERR_PTR(-ENODEV);
+
+	mutex_lock(&ictx->groups_lock);
+	igroup = xa_load(&ictx->groups, iommu_group_id(group));
+	if (igroup) {
+		/* Its own reference keeps the iommu_group, and with it the id */
+		iommu_group_put(group);
+	} else {
+		igroup = group_create(ictx, group);
+		if (IS_ERR(igroup))
+			iommu_group_put(group);
+	}
+	if (!IS_ERR(igroup))
+		igroup->refs++;
+	mutex_unlock(&ictx->groups_lock);
+	return igroup;
+}
+
+/**
+ * iommufd_group_put() - A device of the group is unbound
+ * @igroup: record; freed with the last device, which is not attached any more
+ */
+void iommufd_group_put(struct iommufd_group *igroup)
+{
+	struct iommufd_ctx *ictx = igroup->ictx;
+
+	mutex_lock(&ictx->groups_lock);
+	if (!--igroup->refs) {
+		WARN_ON(igroup->hwpt || igroup->members);
+		xa_erase(&ictx->groups, igroup->id);
+		iommu_group_put(igroup->group);
+		mutex_destroy(&igroup->lock);
+		kfree(igroup);
+	}
+	mutex_unlock(&ictx->groups_lock);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef __IOMMUFD_GROUP_H
+#define __IOMMUFD_GROUP_H
+
+#include <linux/mutex.h>
+
+#include "ctx.h"
+
+struct device;
+struct iommu_group;
+struct iommufd_hwpt;
+
+/**
+ * struct iommufd_group - An iommu_group of which at least one device is bound to a context
+ * @ictx: the context
+ * @group: the iommu_group
+ * @id: its id, key in ictx->groups
+ * @refs: bound devices; covered by ictx->groups_lock
+ * @lock: covers what follows; held from the first check of an attach to its end
+ * @hwpt: page table that the requester ids of the group translate through, linked; NULL when blocked
+ * @members: bound devices that are attached to @hwpt
+ * @owners: addresses under which the group's reserved regions are reserved in an IOAS, two that take turns
+ * @owner: index of the one in use
+ *
+ * The page table belongs to the group and not to a device, so user space and hardware cannot come to differ: there is
+ * one record of where the group is, and moving its first device moves all of them.
+ */
+struct iommufd_group {
+	struct iommufd_ctx *ictx;
+	struct iommu_group *group;
+	int id;
+	unsigned int refs;
+	struct mutex lock;
+	struct iommufd_hwpt *hwpt;
+	unsigned int members;
+	u8 owners[2];
+	unsigned int owner;
+};
+
+/**
+ * struct iommufd_member - A bound device as part of its group, embedded in the device object
+ * @igroup: its group
+ * @dev: the device
+ * @attached: user space attached it; covered by igroup->lock
+ */
+struct iommufd_member {
+	struct iommufd_group *igroup;
+	struct device *dev;
+	bool attached;
+};
+
+void iommufd_group_init(struct iommufd_group *igroup);
+struct iommufd_group *iommufd_group_get(struct iommufd_ctx *ictx, struct device *dev);
+void iommufd_group_put(struct iommufd_group *igroup);
+
+#endif

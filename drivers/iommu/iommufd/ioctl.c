@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ioctl - the command table and the rules for structure sizes
+ *
+ * Every command takes one structure that begins with its size as the caller knows it. A shorter one than the first
+ * that made sense is refused, one that is longer than ours must end in zeros, and what the caller left out reads as
+ * zero.
+ */
+#include <linux/uaccess.h>
+#include <uapi/linux/iommufd.h>
+
+#include "device.h"
+#include "hwpt_alloc.h"
+#include "ioas.h"
+#include "ioctl.h"
+#include "option.h"
+
+static int iommufd_ioctl_destroy(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_destroy *cmd = ucmd->cmd;
+
+	return iommufd_object_destroy(&ucmd->ictx->objs, cmd->id);
+}
+
+/* Room for the kernel's copy of any command's structure */
+union iommufd_ioctl_buffer {
+	struct iommu_destroy destroy;
+	struct iommu_hw_info hw_info;
+	struct iommu_hwpt_alloc hwpt_alloc;
+	struct iommu_ioas_alloc ioas_alloc;
+	struct iommu_ioas_allow_iovas allow_iovas;
+	struct iommu_ioas_iova_ranges iova_ranges;
+	struct iommu_ioas_map ioas_map;
+	struct iommu_ioas_unmap ioas_unmap;
+	struct iommu_option option;
+};
+
+struct iommufd_ioctl_entry {
+	unsigned int cmd;
+	unsigned int size;
+	unsigned int min_size;
+	int (*handler)(struct iommufd_ucmd *ucmd);
+};
+
+/* @_last: the last field that the first version of the structure had */
+#define ENTRY(_cmd, _struct, _last, _handler)                                   \
+	[(_cmd) - IOMMU_DESTROY] = {                                            \
+		.cmd = (_cmd),                                                  \
+		.size = sizeof(struct _struct) +                                \
+			BUILD_BUG_ON_ZERO(sizeof(struct _struct) >              \
+					  sizeof(union iommufd_ioctl_buffer)),  \
+		.min_size = offsetofend(struct _struct, _last),                 \
+		.handler = (_handler),                                          \
+	}
+
+static const struct iommufd_ioctl_entry ioctl_table[] = {
+	ENTRY(IOMMU_DESTROY,		iommu_destroy,		id,			iommufd_ioctl_destroy),
+	ENTRY(IOMMU_IOAS_ALLOC,		iommu_ioas_alloc,	out_ioas_id,		iommufd_ioctl_ioas_alloc),
+	ENTRY(IOMMU_IOAS_ALLOW_IOVAS,	iommu_ioas_allow_iovas,	allowed_iovas,		iommufd_ioctl_ioas_allow_iovas),
+	ENTRY(IOMMU_IOAS_IOVA_RANGES,	iommu_ioas_iova_ranges,	out_iova_alignment,	iommufd_ioctl_ioas_iova_ranges),
+	ENTRY(IOMMU_IOAS_MAP,		iommu_ioas_map,		iova,			iommufd_ioctl_ioas_map),
+	ENTRY(IOMMU_IOAS_UNMAP,		iommu_ioas_unmap,	length,			iommufd_ioctl_ioas_unmap),
+	ENTRY(IOMMU_OPTION,		iommu_option,		val64,			iommufd_ioctl_option),
+	ENTRY(IOMMU_HWPT_ALLOC,		iommu_hwpt_alloc,	__reserved,		iommufd_ioctl_hwpt_alloc),
+	ENTRY(IOMMU_GET_HW_INFO,	iommu_hw_info,		__reserved,		iommufd_ioctl_get_hw_info),
+};
+
+/**
+ * iommufd_ioctl() - Run a command
+ * @ictx: context it was called on
+ * @cmd: command number
+ * @arg: user's structure
+ *
+ * Return: 0 or what the command says; -ENOTTY for one that does not exist; -EINVAL for a structure that is too short;
+ * -E2BIG for one whose tail, unknown here, is not zero; -EFAULT.
+ */
+long iommufd_ioctl(struct iommufd_ctx *ictx, unsigned int cmd, void __user *arg)
+{
+	struct iommufd_ucmd ucmd = { .ictx = ictx, .ubuffer = arg };
+	const struct iommufd_ioctl_entry *entry;
+	union iommufd_ioctl_buffer buf;
+	int rc;
+
+	if (cmd < IOMMU_DESTROY || cmd - IOMMU_DESTROY >= ARRAY_SIZE(ioctl_table))
+		return -ENOTTY;
+	entry = &ioctl_table[cmd - IOMMU_DESTROY];
+	if (entry->cmd != cmd)
+		return -ENOTTY;
+
+	if (get_user(ucmd.user_size, (u32 __user *)arg))
+		return -EFAULT;
+	if (ucmd.user_size < entry->min_size)
+		return -EINVAL;
+	ucmd.cmd = &buf;
+	rc = copy_struct_from_user(ucmd.cmd, entry->size, arg, ucmd.user_size);
+	if (rc)
+		return rc;
+	return entry->handler(&ucmd);
+}
