@@ -67,7 +67,7 @@ static int switch_group(struct iommufd_group *igroup, struct iommufd_hwpt *hwpt)
 	struct iommufd_hwpt *old = igroup->hwpt;
 
 	if (!old)
-		return iommu_attach_group(hwpt->dom.domain, igroup->group);
+		return iommu_group_attach_domain(igroup->group, hwpt->dom.domain);
 	if (old != hwpt)
 		return iommu_group_replace_domain(igroup->group, old->dom.domain, hwpt->dom.domain);
 	return 0;
