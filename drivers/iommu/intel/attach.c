@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * attach - which domain translates the DMA of a device, for requests without PASID
+ *
+ * Check first, then change: a domain that does not fit, or memory that is not there, leaves the device where it is.
+ *
+ * From one second-level page table to another the device is moved by an exchange. What the hardware reads to find the
+ * page table are 128 bits that one instruction can replace: the context entry in legacy mode (VT-d specification,
+ * section 9.3), the first 128 bits of the entry of RID2PASID in the PASID table in scalable mode (section 9.6). A DMA
+ * sees the old entry or the new one. The blocking domain of Linux 6.1 is an empty second-level table, so moving in and
+ * out of it is an exchange too.
+ *
+ * The other moves block the device first and then set up the new translation, as Linux 6.1 does: from or to
+ * pass-through or a first-level table, where the entry differs in more than 128 bits or the hardware must see it
+ * non-present in between (section 6.5.3.3), and on a processor without CMPXCHG16B. They are never part of a replace.
+ *
+ * Locking: the core's group->mutex serialises what happens to one device and its DMA aliases. Inside, the order is
+ *
+ *	iommu->lock			context and PASID table entries, domain ids
+ *	  domain->lock, lower address	list of devices whose device-TLB an unmap flushes
+ *	    domain->lock, higher address
+ */
+#include <linux/pci.h>
+
+#include "attach.h"
+#include "pasid.h"
+
+#define CONTEXT_TT_SHIFT	2
+#define CONTEXT_DID_SHIFT	8
+
+/**
+ * intel_domain_may_change() - May an attach still change the properties of a domain?
+ * @domain: a domain
+ *
+ * A domain of Linux 6.1 takes its address width from the first device. Once hardware reads its tables, or once it was
+ * allocated for a device, nothing of it changes. The identity domain belongs to all IOMMUs and never changes.
+ *
+ * Return: true when it may.
+ */
+bool intel_domain_may_change(struct dmar_domain *domain)
+{
+	return !domain->settled && !intel_domain_is_identity(domain) && xa_empty(&domain->iommu_array);
+}
+
+/**
+ * intel_domain_check() - Can an IOMMU use a domain as it is?
+ * @domain: a domain
+ * @iommu: an IOMMU
+ *
+ * Return: 0, or -EINVAL when the IOMMU lacks the kind of page table, its depth or its width, cannot force snooping
+ * although the mappings rely on it, or would not see page table entries that were written to the CPU's cache only.
+ */
+int intel_domain_check(struct dmar_domain *domain, struct intel_iommu *iommu)
+{
+	int width = min_t(int, agaw_to_width(iommu->agaw), cap_mgaw(iommu->cap));
+
+	/* Pass-through has no table; a table of the identity domain is entered at the level that the IOMMU has. */
+	if (intel_domain_is_identity(domain))
+		return 0;
+
+	if (domain->force_snooping && !ecap_sc_support(iommu->ecap))
+		return -EINVAL;
+	if (domain->iommu_coherency && !iommu_paging_structure_coherency(iommu))
+		return -EINVAL;
+	if (domain->gaw > width || domain->agaw > iommu->agaw)
+		return -EINVAL;
+
+	if (intel_domain_is_first_level(domain)) {
+		if (!sm_supported(iommu) || !ecap_flts(iommu->ecap))
+			return -EINVAL;
+		return domain->agaw == 2 || (domain->agaw == 3 && cap_fl5lp_support(iommu->cap)) ? 0 : -EINVAL;
+	}
+
+	if (sm_supported(iommu) && !ecap_slts(iommu->ecap))
+		return -EINVAL;
+	return cap_sagaw(iommu->cap) & BIT(domain->agaw) ? 0 : -EINVAL;
+}
+
+/**
+ * intel_domain_get_iommu() - Take one more reference of a domain to an IOMMU
+ * @domain: a domain
+ * @iommu: an IOMMU
+ *
+ * Allocates nothing, so that going back to a domain which is still referenced cannot fail.
+ *
+ * Context: Takes iommu->lock.
+ * Return: true, or false when there is no reference yet.
+ */
+bool intel_domain_get_iommu(struct dmar_domain *domain, struct intel_iommu *iommu)
+{
+	struct iommu_domain_info *ref;
+
+	spin_lock(&iommu->lock);
+	ref = xa_load(&domain->iommu_array, iommu->seq_id);
+	if (ref)
+		ref->refcnt++;
+	spin_unlock(&iommu->lock);
+
+	return ref;
+}
+
+#ifdef CONFIG_X86_64
+static bool can_exchange(void)
+{
+	return boot_cpu_has(X86_FEATURE_CX16);
+}
+
+/* The caller's lock keeps other writers away, and the hardware only reads */
+static void exchange(u64 *entry, u64 lo, u64 hi)
+{
+	WARN_ON(!cmpxchg_double(&entry[0], &entry[1], entry[0], entry[1], lo, hi));
+}
+#else
+static bool can_exchange(void)
+{
+	return false;
+}
+
+static void exchange(u64 *entry, u64 lo, u64 hi)
+{
+}
+#endif
+
+static bool is_second_level(struct dmar_domain *domain)
+{
+	return !intel_domain_is_identity(domain) && !intel_domain_is_first_level(domain);
+}
+
+static int visit_rids(struct device_domain_info *info, int (*fn)(struct pci_dev *pdev, u16 rid, void *data),
+		      void *data)
+{
+	if (!dev_is_pci(info->dev))
+		return fn(NULL, PCI_DEVID(info->bus, info->devfn), data);
+	return pci_for_each_dma_alias(to_pci_dev(info->dev), fn, data);
+}
+
+static unsigned int context_tt(struct context_entry *context)
+{
+	return (context->lo >> CONTEXT_TT_SHIFT) & 3;
+}
+
+static int check_context(struct pci_dev *pdev, u16 rid, void *data)
+{
+	struct device_domain_info *info = data;
+	struct context_entry *context;
+
+	/* Still the translation that a crashed kernel left behind: only a driver that has reset the device ends it */
+	if (context_copied(info->iommu, PCI_BUS_NUM(rid), rid & 0xff))
+		return -EBUSY;
+
+	context = iommu_context_addr(info->iommu, PCI_BUS_NUM(rid), rid & 0xff, 1);
+	if (!context)
+		return -ENOMEM;
+
+	if (sm_supported(info->iommu))
+		return context_present(context) ? 0 : -EOPNOTSUPP;
+	if (context_present(context) && context_tt(context) == CONTEXT_TT_PASS_THROUGH)
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+static int check_pasid_entry(struct device_domain_info *info)
+{
+	struct pasid_entry *entry;
+
+	if (!sm_supported(info->iommu))
+		return 0;
+	if (!info->pasid_table)
+		return -EOPNOTSUPP;
+
+	entry = intel_pasid_get_entry(info->dev, PASID_RID2PASID);
+	if (!entry || !pasid_pte_is_present(entry) || pasid_pte_get_pgtt(entry) != PASID_ENTRY_PGTT_SL_ONLY)
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+/*
+ * Take all that exchange_commit() needs: a reference of @new to the IOMMU, and the tables that hold the entries.
+ *
+ * Return: 0; -EOPNOTSUPP or -EBUSY when the device has to be blocked in between; or another -errno.
+ */
+static int exchange_prepare(struct dmar_domain *new, struct device_domain_info *info)
+{
+	struct intel_iommu *iommu = info->iommu;
+	int rc;
+
+	if (!can_exchange() || !is_second_level(info->domain) || !is_second_level(new) ||
+	    dev_is_real_dma_subdevice(info->dev))
+		return -EOPNOTSUPP;
+
+	rc = domain_attach_iommu(new, iommu);
+	if (rc)
+		return rc;
+
+	spin_lock(&iommu->lock);
+	rc = check_pasid_entry(info);
+	if (!rc)
+		rc = visit_rids(info, check_context, info);
+	spin_unlock(&iommu->lock);
+
+	if (rc)
+		domain_detach_iommu(new, iommu);
+	return rc;
+}
+
+struct exchange_target {
+	struct device_domain_info *info;
+	struct dmar_domain *domain;
+	u16 did;
+};
+
+static int exchange_context(struct pci_dev *pdev, u16 rid, void *data)
+{
+	struct exchange_target *to = data;
+	struct device_domain_info *info = to->info;
+	struct intel_iommu *iommu = info->iommu;
+	unsigned int tt = CONTEXT_TT_MULTI_LEVEL;
+	struct context_entry *context;
+	u16 did_old = 0;
+
+	context = iommu_context_addr(iommu, PCI_BUS_NUM(rid), rid & 0xff, 1);
+	if (WARN_ON(!context))
+		return 0;
+
+	/*
+	 * Whether device-TLB requests are allowed is a matter of the device, so it stays. The entry is not present when
+	 * another device that shares it as its alias was removed; hardware may have cached that under domain id 0.
+	 */
+	if (context_present(context)) {
+		tt = context_tt(context);
+		did_old = context->hi >> CONTEXT_DID_SHIFT;
+	} else if (rid == PCI_DEVID(info->bus, info->devfn) && info->ats_supported) {
+		tt = CONTEXT_TT_DEV_IOTLB;
+	}
+
+	/* An alias that moved with the first device of the group */
+	if (did_old == to->did)
+		return 0;
+
+	exchange(&context->lo, virt_to_phys(to->domain->pgd) | tt << CONTEXT_TT_SHIFT | 1,
+		 (u64)to->did << CONTEXT_DID_SHIFT | to->domain->agaw);
+	__iommu_flush_cache(iommu, context, sizeof(*context));
+	iommu->flush.flush_context(iommu, did_old, rid, DMA_CCMD_MASK_NOBIT, DMA_CCMD_DEVICE_INVL);
+	return 0;
+}
+
+static void exchange_pasid_entry(struct exchange_target *to, u16 did_old)
+{
+	struct device_domain_info *info = to->info;
+	struct pasid_entry *entry = intel_pasid_get_entry(info->dev, PASID_RID2PASID);
+	u64 lo, hi;
+
+	if (WARN_ON(!entry))
+		return;
+
+	/* Only the table, its depth (bits 4:2) and the domain id differ between two second-level translations */
+	lo = entry->val[0] & ~(VTD_PAGE_MASK | GENMASK_ULL(4, 2));
+	hi = entry->val[1] & ~GENMASK_ULL(15, 0);
+	exchange(entry->val, lo | virt_to_phys(to->domain->pgd) | (u64)to->domain->agaw << 2, hi | to->did);
+	__iommu_flush_cache(info->iommu, entry, sizeof(*entry));
+	qi_flush_pasid_cache(info->iommu, did_old, QI_PC_PASID_SEL, PASID_RID2PASID);
+}
+
+/*
+ * Cannot fail. The flushes are those of section 6.5.3.3 for a present entry that changes: the cache of entries, then
+ * the IOTLB, then the device-TLB, all of what was filled under the old domain id.
+ *
+ * An unmap clears the table first and then flushes by domain id and by the domain's list of devices. It may run at any
+ * time in either domain, and must not miss this device as long as that domain's table is cached for it. So both lists
+ * are locked from before the exchange until after the flushes, the new reference was taken before and the old one is
+ * dropped after.
+ */
+static void exchange_commit(struct dmar_domain *new, struct device_domain_info *info)
+{
+	struct dmar_domain *old = info->domain;
+	struct intel_iommu *iommu = info->iommu;
+	u16 did_old = domain_id_iommu(old, iommu);
+	struct exchange_target to = {
+		.info = info, .domain = new, .did = domain_id_iommu(new, iommu),
+	};
+	unsigned long flags;
+
+	spin_lock(&iommu->lock);
+	spin_lock_irqsave(&min(old, new)->lock, flags);
+	spin_lock_nested(&max(old, new)->lock, SINGLE_DEPTH_NESTING);
+
+	/* Read without the lock by an unmap, after it cleared the table */
+	if (info->ats_enabled)
+		new->has_iotlb_device = true;
+
+	if (sm_supported(iommu))
+		exchange_pasid_entry(&to, did_old);
+	else
+		visit_rids(info, exchange_context, &to);
+	iommu->flush.flush_iotlb(iommu, did_old, 0, 0, DMA_TLB_DSI_FLUSH);
+	if (info->ats_enabled && pci_device_is_present(to_pci_dev(info->dev)))
+		__iommu_flush_dev_iotlb(info, 0, 64 - VTD_PAGE_SHIFT);
+
+	list_move(&info->link, &new->devices);
+	info->domain = new;
+
+	spin_unlock(&max(old, new)->lock);
+	spin_unlock_irqrestore(&min(old, new)->lock, flags);
+	spin_unlock(&iommu->lock);
+
+	domain_update_iotlb(old);
+	domain_detach_iommu(old, iommu);
+}
+
+static int block_and_attach(struct dmar_domain *new, struct device *dev)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+	struct dmar_domain *old = info->domain;
+	int rc;
+
+	/* With this reference and its tables in place, nothing that going back needs can be lacking */
+	if (WARN_ON(!intel_domain_get_iommu(old, info->iommu)))
+		return -EINVAL;
+
+	device_block_translation(dev);
+	rc = domain_add_dev_info(new, dev);
+	if (rc)
+		WARN_ON(domain_add_dev_info(old, dev));
+
+	domain_detach_iommu(old, info->iommu);
+	return rc;
+}
+
+/**
+ * intel_attach_dev() - Attach a device to a domain, whatever it is attached to now
+ * @domain: the domain
+ * @dev: the device
+ *
+ * Context: group->mutex held.
+ * Return: 0, also when it is attached there already; or -errno with the device attached as before: -EINVAL when the
+ * IOMMU of @dev cannot use @domain, -ENODEV, -ENOMEM, or -ENOSPC when the IOMMU has no domain id left.
+ */
+int intel_attach_dev(struct dmar_domain *domain, struct device *dev)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+	int rc;
+
+	if (info->domain == domain)
+		return 0;
+
+	rc = prepare_domain_attach_device(&domain->domain, dev);
+	if (rc)
+		return rc;
+	if (!info->domain)
+		return domain_add_dev_info(domain, dev);
+
+	rc = exchange_prepare(domain, info);
+	if (rc == -EOPNOTSUPP || rc == -EBUSY)
+		return block_and_attach(domain, dev);
+	if (!rc)
+		exchange_commit(domain, info);
+	return rc;
+}
+
+/**
+ * intel_iommu_replace_prepare() - Decide whether a device can be moved without a blocked moment
+ * @domain: domain to move to
+ * @old: domain it is attached to
+ * @dev: the device
+ *
+ * Context: group->mutex held until the matching intel_iommu_replace_commit() or intel_iommu_replace_abort().
+ * Return: 0; or -errno with nothing changed: -EBUSY when @dev is not attached to @old or still has the translation of a
+ * crashed kernel; -EINVAL when its IOMMU cannot use @domain; -EOPNOTSUPP when this move blocks the device in between;
+ * -ENODEV, -ENOMEM or -ENOSPC.
+ */
+int intel_iommu_replace_prepare(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+	int rc;
+
+	if (info->domain != to_dmar_domain(old))
+		return -EBUSY;
+
+	rc = prepare_domain_attach_device(domain, dev);
+	return rc ?: exchange_prepare(to_dmar_domain(domain), info);
+}
+
+/**
+ * intel_iommu_replace_commit() - Move a device that intel_iommu_replace_prepare() said yes to
+ * @domain: domain to move to
+ * @old: domain it is attached to
+ * @dev: the device
+ *
+ * Context: group->mutex held.
+ */
+void intel_iommu_replace_commit(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev)
+{
+	exchange_commit(to_dmar_domain(domain), dev_iommu_priv_get(dev));
+}
+
+/**
+ * intel_iommu_replace_abort() - Give back what intel_iommu_replace_prepare() took
+ * @domain: domain that the device does not move to after all
+ * @dev: the device
+ *
+ * Context: group->mutex held.
+ */
+void intel_iommu_replace_abort(struct iommu_domain *domain, struct device *dev)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+
+	domain_detach_iommu(to_dmar_domain(domain), info->iommu);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Between iommu.c and the files that do for it what is more than a hook: attach.c and iommufd.c
+ */
+#ifndef __INTEL_ATTACH_H
+#define __INTEL_ATTACH_H
+
+#include <linux/iommu.h>
+
+#include "iommu.h"
+
+/* iommu.c */
+int agaw_to_width(int agaw);
+bool context_copied(struct intel_iommu *iommu, u8 bus, u8 devfn);
+bool dev_is_real_dma_subdevice(struct device *dev);
+bool iommu_paging_structure_coherency(struct intel_iommu *iommu);
+int domain_update_iommu_superpage(struct dmar_domain *domain, struct intel_iommu *skip);
+unsigned long domain_super_pgsize_bitmap(struct dmar_domain *domain);
+void domain_update_iotlb(struct dmar_domain *domain);
+int domain_attach_iommu(struct dmar_domain *domain, struct intel_iommu *iommu);
+void domain_detach_iommu(struct dmar_domain *domain, struct intel_iommu *iommu);
+int domain_add_dev_info(struct dmar_domain *domain, struct device *dev);
+void device_block_translation(struct device *dev);
+void __iommu_flush_dev_iotlb(struct device_domain_info *info, u64 addr, unsigned int mask);
+int prepare_domain_attach_device(struct iommu_domain *domain, struct device *dev);
+struct iommu_domain *intel_iommu_domain_alloc(unsigned int type);
+void intel_iommu_domain_free(struct iommu_domain *domain);
+
+/* attach.c */
+bool intel_domain_get_iommu(struct dmar_domain *domain, struct intel_iommu *iommu);
+bool intel_domain_may_change(struct dmar_domain *domain);
+int intel_domain_check(struct dmar_domain *domain, struct intel_iommu *iommu);
+int intel_attach_dev(struct dmar_domain *domain, struct device *dev);
+int intel_iommu_replace_prepare(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev);
+void intel_iommu_replace_commit(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev);
+void intel_iommu_replace_abort(struct iommu_domain *domain, struct device *dev);
+
+/* iommufd.c */
+struct iommu_domain *intel_iommu_domain_alloc_settled(struct device *dev, u32 flags);
+void *intel_iommu_hw_info(struct device *dev, u32 *len, u32 *type);
+
+static inline bool intel_domain_is_identity(struct dmar_domain *domain)
+{
+	return domain->domain.type == IOMMU_DOMAIN_IDENTITY;
+}
+
+static inline bool intel_domain_is_first_level(struct dmar_domain *domain)
+{
+	return domain->flags & DOMAIN_FLAG_USE_FIRST_LEVEL;
+}
+
+#endif
