@@ -122,16 +122,6 @@ err_unlock:
 	return rc;
 }
 
-static void __vfio_iommufd_detach(struct vfio_device *device)
-{
-	lockdep_assert_held(&device->dev_set->lock);
-
-	if (!device->iommufd_attached)
-		return;
-	iommufd_device_detach(device->iommufd_device);
-	device->iommufd_attached = false;
-}
-
 /**
  * vfio_iommufd_close() - Stop a device and give it back
  * @device: device that vfio_iommufd_open() opened
@@ -144,7 +134,7 @@ void vfio_iommufd_close(struct vfio_device *device)
 	/* The driver makes the device quiet before the translation goes, or its last DMA would be a fault */
 	if (device->ops->close_device)
 		device->ops->close_device(device);
-	__vfio_iommufd_detach(device);
+	iommufd_device_detach(device->iommufd_device);
 
 	ictx = iommufd_device_ctx(device->iommufd_device);
 	iommufd_device_unbind(device->iommufd_device);
@@ -175,8 +165,6 @@ int vfio_iommufd_attach(struct vfio_device *device, u32 pt_id, iommufd_report_fn
 
 	mutex_lock(&device->dev_set->lock);
 	rc = iommufd_device_attach(device->iommufd_device, pt_id, report, data);
-	if (!rc)
-		device->iommufd_attached = true;
 	mutex_unlock(&device->dev_set->lock);
 	return rc;
 }
@@ -188,6 +176,6 @@ int vfio_iommufd_attach(struct vfio_device *device, u32 pt_id, iommufd_report_fn
 void vfio_iommufd_detach(struct vfio_device *device)
 {
 	mutex_lock(&device->dev_set->lock);
-	__vfio_iommufd_detach(device);
+	iommufd_device_detach(device->iommufd_device);
 	mutex_unlock(&device->dev_set->lock);
 }
