@@ -43,3 +43,47 @@ logged() {
 		die "\"${*:1:3} ...\" failed; the whole log is ${log#"$root"/}"
 	fi
 }
+
+# Results of a group of checks: one line each, and the totals as the last line.
+passed=0 failed=0 skipped=0
+
+ok() {
+	passed=$((passed + 1))
+	echo "ok   $1"
+}
+
+bad() {
+	failed=$((failed + 1))
+	echo "FAIL $1${2:+: $2}"
+}
+
+# skip GROUP REASON: only a skip listed in tests/expected-skips is one
+skip() {
+	if grep -qE -f <(sed -n '/^#/!s/ # .*//p' "$root/tests/expected-skips") <<<"$1: $2"; then
+		skipped=$((skipped + 1))
+		echo "skip $1: $2"
+	else
+		bad "$1" "unexpected skip: $2"
+	fi
+}
+
+indent() {
+	sed 's/^/     /'
+}
+
+# verdict_of NAME COMMAND...: a check that passes when the command succeeds; its output is shown when it fails
+verdict_of() {
+	local name=$1 output
+	shift
+	if output=$("$@" 2>&1); then
+		ok "$name"
+	else
+		bad "$name"
+		indent <<<"$output"
+	fi
+}
+
+totals() {
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" = 0 ] && [ "$passed" != 0 ]
+}
