@@ -280,6 +280,7 @@ static inline int capability(unsigned int cap, bool on)
 	return syscall(SYS_capset, &head, data) ? -errno : 0;
 }
 
+/* Sets the limit; raising it above the hard limit too takes CAP_SYS_RESOURCE. */
 static inline int memlock_limit(uint64_t bytes)
 {
 	struct rlimit limit;
@@ -287,6 +288,8 @@ static inline int memlock_limit(uint64_t bytes)
 	if (getrlimit(RLIMIT_MEMLOCK, &limit))
 		return -errno;
 	limit.rlim_cur = bytes;
+	if (limit.rlim_max < bytes)
+		limit.rlim_max = bytes;
 	return setrlimit(RLIMIT_MEMLOCK, &limit) ? -errno : 0;
 }
 

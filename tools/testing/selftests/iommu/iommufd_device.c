@@ -479,21 +479,27 @@ TEST_F(device, hw_info_agrees_with_sysfs)
 TEST_F(device, hw_info_of_a_type)
 {
 	const struct iommu_hw_info good = { .size = sizeof(good), .dev_id = self->edu.id };
-	struct iommu_hw_info cmd = good;
+	const struct {
+		uint32_t flags, type;
+		int rc;
+	} asked[] = {
+		/* without the flag the field is no input */
+		{ 0, 0x7777, 0 },
+		{ IOMMU_HW_INFO_FLAG_INPUT_TYPE, IOMMU_HW_INFO_TYPE_DEFAULT, 0 },
+		{ IOMMU_HW_INFO_FLAG_INPUT_TYPE, IOMMU_HW_INFO_TYPE_INTEL_VTD, 0 },
+		{ IOMMU_HW_INFO_FLAG_INPUT_TYPE, IOMMU_HW_INFO_TYPE_ARM_SMMUV3, -EOPNOTSUPP },
+		{ IOMMU_HW_INFO_FLAG_INPUT_TYPE, 0x7777, -EOPNOTSUPP },
+	};
+	struct iommu_hw_info cmd;
 
-	/* without the flag the field is no input */
-	cmd.in_data_type = 0x7777;
-	EXPECT_EQ(0, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd));
-	EXPECT_EQ(IOMMU_HW_INFO_TYPE_INTEL_VTD, cmd.out_data_type);
-	cmd = good;
-	cmd.flags = IOMMU_HW_INFO_FLAG_INPUT_TYPE;
-	EXPECT_EQ(0, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd));
-	cmd.in_data_type = IOMMU_HW_INFO_TYPE_INTEL_VTD;
-	EXPECT_EQ(0, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd));
-	cmd.in_data_type = IOMMU_HW_INFO_TYPE_ARM_SMMUV3;
-	EXPECT_EQ(-EOPNOTSUPP, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd));
-	cmd.in_data_type = 0x7777;
-	EXPECT_EQ(-EOPNOTSUPP, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd));
+	for (size_t i = 0; i < ARRAY_SIZE(asked); i++) {
+		cmd = good;
+		cmd.flags = asked[i].flags;
+		cmd.in_data_type = asked[i].type;
+		EXPECT_EQ_FOR(asked[i].rc, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd), "case %zu", i);
+		if (!asked[i].rc)
+			EXPECT_EQ_FOR(IOMMU_HW_INFO_TYPE_INTEL_VTD, cmd.out_data_type, "case %zu", i);
+	}
 
 	for (int bit = 1; bit < 32; bit++) {
 		cmd = good;

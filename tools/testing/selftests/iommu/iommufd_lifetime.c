@@ -651,7 +651,8 @@ TEST_F(life, attach_replace_and_detach_while_mapping)
 	ASSERT_EQ(0, ioas_alloc(self->iommufd, &other));
 	ASSERT_EQ(0, ioas_map_at(self->iommufd, other, self->mem, 16 * PAGE, IOVA));
 	for (int i = 0; i < 3; i++) {
-		racers[i] = racer_of(i < 2 ? map_and_unmap_own_range : attach_and_detach, self->iommufd, &self->edu, self->ioas, self->mem);
+		racers[i] = racer_of(i < 2 ? map_and_unmap_own_range : attach_and_detach, self->iommufd, &self->edu,
+				     self->ioas, self->mem);
 		racers[i].seed = 300 + i;
 		racers[i].slot = i;
 		racers[i].rounds = 300;
