@@ -128,9 +128,9 @@ struct copy {
 static void copy_memory(uint8_t *memory)
 {
 	const struct copy copies[] = {
-		{ "4 KiB page -> 4 KiB page", 0, 5 * MIB, 4095 },
+		{ "from a 4 KiB page to another", 0, 5 * MIB, 4095 },
 		{ "across the border of two pages", MIB + 4000, 6 * MIB + 2100, 4095 },
-		{ "4 KiB page -> 2 MiB page", 3 * MIB, SMALL_BYTES + 3 * MIB + 8, 4000 },
+		{ "from a 4 KiB page to a 2 MiB page", 3 * MIB, SMALL_BYTES + 3 * MIB + 8, 4000 },
 		{ "across the border of two huge pages", SMALL_BYTES + 2 * MIB - 1000, 7 * MIB + 1, 3000 },
 		{ "from across the border of the two mappings", SMALL_BYTES - 2000, 8 * MIB, 4095 },
 		{ "to across the border of the two mappings", 9 * MIB + 77, SMALL_BYTES - 1500, 4001 },
@@ -345,7 +345,8 @@ static void share_a_group(void)
 
 	need(vfio_attach(first->fd, ioas[0], &pt_first), "attaching %s", first->bdf);
 	check(memory_seen_by(second, memory, 1) == 0, "attaching %s moved %s along", first->bdf, second->bdf);
-	check(vfio_attach(second->fd, ioas[0], &pt_second) == 0 && pt_first == pt_second,
+	need(vfio_attach(second->fd, ioas[0], &pt_second), "attaching %s", second->bdf);
+	check(pt_first == pt_second,
 	      "the same call on %s changes nothing: page table %u is in use already", second->bdf, pt_second);
 
 	need(vfio_attach(first->fd, ioas[1], &pt_first), "replacing by %s", first->bdf);
@@ -359,7 +360,8 @@ static void share_a_group(void)
 	check(pattern_is(more, CHUNK, 3), "%s uses a mapping made while only its sibling had been told to move",
 	      second->bdf);
 
-	check(vfio_attach(second->fd, ioas[1], &pt_second) == 0 && pt_first == pt_second,
+	need(vfio_attach(second->fd, ioas[1], &pt_second), "attaching %s", second->bdf);
+	check(pt_first == pt_second,
 	      "telling %s too changes nothing: page table %u is in use already", second->bdf, pt_second);
 
 	edu_close(second);
