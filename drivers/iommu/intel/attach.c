@@ -22,6 +22,7 @@
  */
 #include <linux/pci.h>
 
+#include "../iommu-priv.h"
 #include "attach.h"
 #include "pasid.h"
 
@@ -326,10 +327,32 @@ static int block_and_attach(struct dmar_domain *new, struct device *dev)
 	return rc;
 }
 
+static int move_dev(struct dmar_domain *domain, struct device *dev)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+	int rc;
+
+	rc = prepare_domain_attach_device(&domain->domain, dev);
+	if (rc)
+		return rc;
+	if (!info->domain)
+		return domain_add_dev_info(domain, dev);
+
+	rc = exchange_prepare(domain, info);
+	if (rc == -EOPNOTSUPP || rc == -EBUSY)
+		return block_and_attach(domain, dev);
+	if (!rc)
+		exchange_commit(domain, info);
+	return rc;
+}
+
 /**
  * intel_attach_dev() - Attach a device to a domain, whatever it is attached to now
  * @domain: the domain
  * @dev: the device
+ *
+ * Attaching to the group's blocking domain never fails: its caller frees the old domain next. Lacking memory or a
+ * domain id, the device is blocked with no domain at all.
  *
  * Context: group->mutex held.
  * Return: 0, also when it is attached there already; or -errno with the device attached as before: -EINVAL when the
@@ -343,17 +366,11 @@ int intel_attach_dev(struct dmar_domain *domain, struct device *dev)
 	if (info->domain == domain)
 		return 0;
 
-	rc = prepare_domain_attach_device(&domain->domain, dev);
-	if (rc)
-		return rc;
-	if (!info->domain)
-		return domain_add_dev_info(domain, dev);
-
-	rc = exchange_prepare(domain, info);
-	if (rc == -EOPNOTSUPP || rc == -EBUSY)
-		return block_and_attach(domain, dev);
-	if (!rc)
-		exchange_commit(domain, info);
+	rc = move_dev(domain, dev);
+	if (rc && dev->iommu_group && dev->iommu_group->blocking_domain == &domain->domain) {
+		device_block_translation(dev);
+		rc = 0;
+	}
 	return rc;
 }
 
