@@ -32,6 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define MAX_PROGRAMS	32
 #define MAX_SPLATS	64
 #define EXIT_PORT	0xf4
@@ -99,7 +100,7 @@ static void mount_all(void)
 		{ "cgroup2", "/sys/fs/cgroup", NULL },
 	};
 
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		mkdir(table[i].dir, 0755);
 		if (mount(table[i].type, table[i].dir, table[i].type, 0, table[i].options) && errno != EBUSY)
 			printf("init: mount %s: %s\n", table[i].dir, strerror(errno));
@@ -208,9 +209,9 @@ static int compare_state(const struct state *before)
 			return 0;
 		usleep(100000);
 	}
-	report("fail init: not everything was given back: free huge pages %ld -> %ld, pinned pages %ld -> %ld, "
-	       "objects %ld -> %ld, free memory %ld -> %ld kB", before->huge_free, after.huge_free, before->pins,
-	       after.pins, before->objects, after.objects, before->free_kb, after.free_kb);
+	report("fail init: not given back: %s %ld -> %ld, %s %ld -> %ld, %s %ld -> %ld, %s %ld -> %ld",
+	       "huge pages", before->huge_free, after.huge_free, "pinned pages", before->pins, after.pins,
+	       "objects", before->objects, after.objects, "free kB", before->free_kb, after.free_kb);
 	return 1;
 }
 
@@ -275,7 +276,7 @@ static pid_t start(char **argv, int out)
 	_exit(127);
 }
 
-static int run(char *spec, int timeout)
+static int run_program(char *spec, int timeout)
 {
 	char *argv[32] = { NULL }, line[1024], reason[256] = "", c;
 	int argc = 0, plan = -1, status = 0, used = 0, fds[2];
@@ -443,7 +444,6 @@ static int search_leaks(void)
 
 static void shell(void)
 {
-	char *argv[] = { "sh", "-l", NULL };
 	pid_t pid = fork();
 
 	if (!pid) {
@@ -452,9 +452,8 @@ static void shell(void)
 		setenv("HOME", "/tmp", 1);
 		setenv("PS1", "guest:\\w# ", 1);
 		printf("\nThe test programs are in /bin; \"exit\" or Ctrl-D powers off, Ctrl-A X stops QEMU.\n");
-		execv("/bin/busybox", (char *[]) { "busybox", "sh", "-c", "/bin/busybox --install -s /bin 2>/dev/null; "
-			"cd /tmp; exec setsid -c sh -l", NULL });
-		execv("/bin/sh", argv);
+		execl("/bin/busybox", "busybox", "sh", "-c",
+		      "/bin/busybox --install -s /bin; cd /tmp; exec setsid -c sh -l", NULL);
 		_exit(127);
 	}
 	while (waitpid(-1, NULL, 0) != pid)
@@ -490,9 +489,10 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (!strncmp(argv[i], "t=", 2) && count < MAX_PROGRAMS) {
 			size_t used = strlen(plan);
+			char *spec = argv[i] + 2;
 
-			programs[count++] = argv[i] + 2;
-			snprintf(plan + used, sizeof(plan) - used, " %.*s", (int)strcspn(argv[i] + 2, ","), argv[i] + 2);
+			programs[count++] = spec;
+			snprintf(plan + used, sizeof(plan) - used, " %.*s", (int)strcspn(spec, ","), spec);
 		} else if (!strncmp(argv[i], "hp=", 3)) {
 			put("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", argv[i] + 3);
 		} else if (!strncmp(argv[i], "tmo=", 4)) {
@@ -510,7 +510,7 @@ int main(int argc, char **argv)
 	report("plan%s", plan);
 	before = take_state();
 	for (int i = 0; i < count; i++)
-		bad += run(programs[i], timeout);
+		bad += run_program(programs[i], timeout);
 	bad += compare_state(&before);
 	if (leaks)
 		bad += search_leaks();
