@@ -42,7 +42,6 @@ void pin_source_close(struct pin_source *source)
 static long pin_pages(struct pin_source *source, unsigned long uaddr, unsigned long npages, unsigned int gup_flags,
 		      struct page **pages)
 {
-	int locked = 1;
 	long pinned;
 
 	if (source->mm == current->mm)
@@ -51,9 +50,9 @@ static long pin_pages(struct pin_source *source, unsigned long uaddr, unsigned l
 	if (!mmget_not_zero(source->mm))
 		return -EFAULT;
 	mmap_read_lock(source->mm);
-	pinned = pin_user_pages_remote(source->mm, uaddr, npages, gup_flags, pages, NULL, &locked);
-	if (locked)
-		mmap_read_unlock(source->mm);
+	/* In 6.1 a long-term pin may not let go of the lock on the way */
+	pinned = pin_user_pages_remote(source->mm, uaddr, npages, gup_flags, pages, NULL, NULL);
+	mmap_read_unlock(source->mm);
 	mmput(source->mm);
 	return pinned;
 }
