@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit suite of pinned, and of pin_source below it: real pages of an address space that the case makes and lives in.
+ * How often a small page is pinned can be read from its reference count.
+ */
+#include <kunit/test.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/prandom.h>
+#include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
+#include <linux/uaccess.h>
+
+#include "../pinned.h"
+#include "scale.h"
+#include "user_mm.h"
+
+#define SMALL 40UL			/* pages; more than the smallest batch */
+#define LARGE 1100UL			/* pages; more than two chunks, and than two of the large batches */
+
+/**
+ * struct fixture - Memory of a process, and a source made of it
+ * @mm: the process
+ * @uaddr: first address
+ * @npages: how many pages
+ * @pages: the pages, all present
+ * @p: the source
+ */
+struct fixture {
+	struct mm_struct *mm;
+	unsigned long uaddr;
+	unsigned long npages;
+	struct page **pages;
+	struct pinned *p;
+};
+
+static struct page *page_at(struct kunit *test, unsigned long uaddr, unsigned int gup_flags)
+{
+	struct page *page = NULL;
+
+	KUNIT_ASSERT_EQ(test, get_user_pages_fast(uaddr, 1, gup_flags, &page), 1);
+	/* The mapping keeps it */
+	put_page(page);
+	return page;
+}
+
+static struct fixture *fixture_new(struct kunit *test, unsigned long npages)
+{
+	struct mm_struct *mm = user_mm_enter(test);
+	struct fixture *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+	unsigned long i;
+
+	KUNIT_ASSERT_NOT_NULL(test, f);
+	f->mm = mm;
+	f->npages = npages;
+	f->pages = kunit_kcalloc(test, npages, sizeof(*f->pages), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, f->pages);
+	f->uaddr = user_mm_map(test, npages, true);
+	for (i = 0; i < npages; i++)
+		f->pages[i] = page_at(test, f->uaddr + i * PAGE_SIZE, FOLL_WRITE);
+	f->p = pinned_alloc_user(f->uaddr, npages, true, PIN_ACCOUNT_USER);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(f->p));
+	return f;
+}
+
+static int acquire(struct fixture *f, struct interval_tree_node *user, unsigned long start, unsigned long last)
+{
+	user->start = start;
+	user->last = last;
+	return pinned_acquire(f->p, user);
+}
+
+static unsigned int pins(struct page *page)
+{
+	return page_count(page) / GUP_PIN_COUNTING_BIAS;
+}
+
+static bool is_remembered(struct fixture *f, unsigned long index)
+{
+	unsigned long pfn;
+
+	return pinned_run(f->p, index, index, &pfn) == 1 && pfn == page_to_pfn(f->pages[index]);
+}
+
+/* Exactly these pages are pinned, once each, and charged */
+static void expect_pinned(struct kunit *test, struct fixture *f, const bool *covered)
+{
+	unsigned long wrong = 0, charge = 0;
+	unsigned long i;
+
+	for (i = 0; i < f->npages; i++) {
+		charge += covered[i];
+		if (!f->pages[i])
+			continue;
+		if (pins(f->pages[i]) != covered[i] || (covered[i] && !is_remembered(f, i)))
+			wrong++;
+	}
+	KUNIT_EXPECT_EQ_MSG(test, wrong, 0UL, "pages that are wrongly pinned, not pinned or remembered");
+	KUNIT_EXPECT_EQ(test, (unsigned long)atomic64_read(&f->mm->pinned_vm), charge);
+}
+
+/* The same for a list of ranges: pairs of inclusive bounds, ended by a negative number */
+static void expect_ranges(struct kunit *test, struct fixture *f, const long *bounds)
+{
+	bool *covered = kunit_kzalloc(test, f->npages, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, covered);
+	for (; *bounds >= 0; bounds += 2)
+		memset(covered + bounds[0], true, bounds[1] - bounds[0] + 1);
+	expect_pinned(test, f, covered);
+	kunit_kfree(test, covered);
+}
+
+#define EXPECT_RANGES(test, f, ...) expect_ranges(test, f, (const long[]){ __VA_ARGS__, -1 })
+#define EXPECT_NOTHING(test, f) expect_ranges(test, f, (const long[]){ -1 })
+
+static void fixture_end(struct kunit *test, struct fixture *f)
+{
+	EXPECT_NOTHING(test, f);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&f->p->store.chunks));
+	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&f->p->users.rb_root));
+	pinned_put(f->p);
+	user_mm_leave(f->mm);
+}
+
+static void overlapping_users_pin_once(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, SMALL);
+	struct interval_tree_node a, b, c;
+
+	KUNIT_EXPECT_EQ(test, acquire(f, &a, 0, 9), 0);
+	EXPECT_RANGES(test, f, 0, 9);
+	KUNIT_EXPECT_EQ(test, acquire(f, &b, 5, 19), 0);
+	EXPECT_RANGES(test, f, 0, 19);
+	KUNIT_EXPECT_EQ(test, acquire(f, &c, 5, 19), 0);
+	EXPECT_RANGES(test, f, 0, 19);
+	pinned_release(f->p, &a);
+	EXPECT_RANGES(test, f, 5, 19);
+	pinned_release(f->p, &b);
+	EXPECT_RANGES(test, f, 5, 19);
+	pinned_release(f->p, &c);
+	fixture_end(test, f);
+}
+
+static void acquire_fills_the_holes_that_others_leave(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, SMALL);
+	struct interval_tree_node a, b, all;
+
+	KUNIT_EXPECT_EQ(test, acquire(f, &a, 3, 5), 0);
+	KUNIT_EXPECT_EQ(test, acquire(f, &b, 10, 30), 0);
+	EXPECT_RANGES(test, f, 3, 5, 10, 30);
+	KUNIT_EXPECT_EQ(test, acquire(f, &all, 0, SMALL - 1), 0);
+	EXPECT_RANGES(test, f, 0, SMALL - 1);
+	pinned_release(f->p, &all);
+	EXPECT_RANGES(test, f, 3, 5, 10, 30);
+	pinned_release(f->p, &b);
+	EXPECT_RANGES(test, f, 3, 5);
+	pinned_release(f->p, &a);
+	fixture_end(test, f);
+}
+
+static void failure_in_the_middle_leaves_nothing(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, LARGE);
+	struct interval_tree_node user;
+
+	/* In the second batch, so that a first one was pinned; the last page; the first page */
+	KUNIT_ASSERT_EQ(test, vm_munmap(f->uaddr + 700 * PAGE_SIZE, PAGE_SIZE), 0);
+	f->pages[700] = NULL;
+	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, LARGE - 1), -EFAULT);
+	EXPECT_NOTHING(test, f);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&f->p->store.chunks));
+	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, 700), -EFAULT);
+	EXPECT_NOTHING(test, f);
+	KUNIT_EXPECT_EQ(test, acquire(f, &user, 690, 701), -EFAULT);
+	EXPECT_NOTHING(test, f);
+	KUNIT_EXPECT_EQ(test, acquire(f, &user, 700, 710), -EFAULT);
+	EXPECT_NOTHING(test, f);
+	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&f->p->users.rb_root));
+
+	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, 699), 0);
+	EXPECT_RANGES(test, f, 0, 699);
+	pinned_release(f->p, &user);
+	fixture_end(test, f);
+}
+
+static void failure_keeps_what_others_have(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, SMALL);
+	struct interval_tree_node a, b, user;
+
+	KUNIT_ASSERT_EQ(test, vm_munmap(f->uaddr + 35 * PAGE_SIZE, PAGE_SIZE), 0);
+	f->pages[35] = NULL;
+	KUNIT_EXPECT_EQ(test, acquire(f, &a, 5, 9), 0);
+	KUNIT_EXPECT_EQ(test, acquire(f, &b, 15, 30), 0);
+	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, SMALL - 1), -EFAULT);
+	EXPECT_RANGES(test, f, 5, 9, 15, 30);
+	pinned_release(f->p, &b);
+	EXPECT_RANGES(test, f, 5, 9);
+	pinned_release(f->p, &a);
+	fixture_end(test, f);
+}
+
+static void each_page_counts_once_against_the_limit(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, SMALL);
+	struct rlimit *limit = &current->signal->rlim[RLIMIT_MEMLOCK];
+	struct interval_tree_node a, b, c, user;
+	struct rlimit before = *limit;
+
+	f->p->account.mode = PIN_ACCOUNT_PROCESS;
+	limit->rlim_cur = 20 * PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, 20), -ENOMEM);
+	EXPECT_NOTHING(test, f);
+	KUNIT_EXPECT_EQ(test, acquire(f, &a, 0, 9), 0);
+	KUNIT_EXPECT_EQ(test, acquire(f, &b, 5, 14), 0);
+	KUNIT_EXPECT_EQ(test, f->mm->locked_vm, 15UL);
+	/* The first hole of this one would fit, the second does not */
+	KUNIT_EXPECT_EQ(test, acquire(f, &c, 20, 22), 0);
+	KUNIT_EXPECT_EQ(test, acquire(f, &user, 13, 25), -ENOMEM);
+	EXPECT_RANGES(test, f, 0, 14, 20, 22);
+	KUNIT_EXPECT_EQ(test, f->mm->locked_vm, 18UL);
+	KUNIT_EXPECT_EQ(test, acquire(f, &user, 13, 16), 0);
+	KUNIT_EXPECT_EQ(test, f->mm->locked_vm, 20UL);
+	pinned_release(f->p, &user);
+	pinned_release(f->p, &c);
+	pinned_release(f->p, &b);
+	KUNIT_EXPECT_EQ(test, f->mm->locked_vm, 10UL);
+	pinned_release(f->p, &a);
+	KUNIT_EXPECT_EQ(test, f->mm->locked_vm, 0UL);
+	*limit = before;
+	fixture_end(test, f);
+}
+
+static void killed_caller_leaves_nothing(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, LARGE);
+	struct interval_tree_node user;
+	int rc;
+
+	spin_lock_irq(&current->sighand->siglock);
+	sigaddset(&current->pending.signal, SIGKILL);
+	set_thread_flag(TIF_SIGPENDING);
+	spin_unlock_irq(&current->sighand->siglock);
+	rc = acquire(f, &user, 0, LARGE - 1);
+	spin_lock_irq(&current->sighand->siglock);
+	sigdelset(&current->pending.signal, SIGKILL);
+	clear_thread_flag(TIF_SIGPENDING);
+	spin_unlock_irq(&current->sighand->siglock);
+	KUNIT_EXPECT_EQ(test, rc, -EINTR);
+	fixture_end(test, f);
+}
+
+static void runs_follow_physical_memory(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, LARGE);
+	struct interval_tree_node user;
+	unsigned long i, n, pfn, run;
+
+	KUNIT_ASSERT_EQ(test, acquire(f, &user, 10, LARGE - 10), 0);
+	for (i = 10; i <= LARGE - 10; i += n) {
+		for (run = 1; i + run <= LARGE - 10 &&
+		     page_to_pfn(f->pages[i + run]) == page_to_pfn(f->pages[i]) + run; run++)
+			;
+		n = pinned_run(f->p, i, LARGE - 10, &pfn);
+		KUNIT_ASSERT_EQ(test, n, run);
+		KUNIT_ASSERT_EQ(test, pfn, page_to_pfn(f->pages[i]));
+	}
+	pinned_release(f->p, &user);
+	fixture_end(test, f);
+}
+
+static void another_process_may_ask(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, SMALL);
+	struct interval_tree_node user;
+
+	kthread_unuse_mm(f->mm);
+	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, SMALL - 1), 0);
+	EXPECT_RANGES(test, f, 0, SMALL - 1);
+	pinned_release(f->p, &user);
+	EXPECT_NOTHING(test, f);
+	kthread_use_mm(f->mm);
+	fixture_end(test, f);
+}
+
+static void pins_outlive_the_process(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, SMALL);
+	struct interval_tree_node user, late;
+
+	KUNIT_ASSERT_EQ(test, acquire(f, &user, 0, 9), 0);
+	user_mm_leave(f->mm);
+
+	KUNIT_EXPECT_FALSE(test, page_mapped(f->pages[0]));
+	memset(f->pages + 10, 0, (SMALL - 10) * sizeof(*f->pages));
+	EXPECT_RANGES(test, f, 0, 9);
+	KUNIT_EXPECT_EQ(test, acquire(f, &late, 5, 15), -EFAULT);
+	EXPECT_RANGES(test, f, 0, 9);
+	KUNIT_EXPECT_EQ(test, acquire(f, &late, 2, 8), 0);
+	pinned_release(f->p, &late);
+	EXPECT_RANGES(test, f, 0, 9);
+	pinned_release(f->p, &user);
+	KUNIT_EXPECT_EQ(test, (long)atomic64_read(&f->mm->pinned_vm), 0L);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&f->p->store.chunks));
+	pinned_put(f->p);
+}
+
+static void writable_source_needs_writable_memory(struct kunit *test)
+{
+	struct mm_struct *mm = user_mm_enter(test);
+	unsigned long uaddr = user_mm_map(test, 4, false);
+	struct interval_tree_node user = { .start = 0, .last = 3 };
+	struct pinned *p = pinned_alloc_user(uaddr, 4, true, PIN_ACCOUNT_USER);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(p));
+	KUNIT_EXPECT_EQ(test, pinned_acquire(p, &user), -EFAULT);
+	KUNIT_EXPECT_EQ(test, (long)atomic64_read(&mm->pinned_vm), 0L);
+	pinned_put(p);
+	user_mm_leave(mm);
+}
+
+static void read_only_source_sees_what_is_written_later(struct kunit *test)
+{
+	struct mm_struct *mm = user_mm_enter(test);
+	unsigned long uaddr = user_mm_map(test, 4, true);
+	struct interval_tree_node user = { .start = 0, .last = 3 };
+	struct pinned *p = pinned_alloc_user(uaddr, 4, false, PIN_ACCOUNT_USER);
+	unsigned long pfn = 0;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(p));
+	/* Page 2 is the zero page by now; pages 0, 1 and 3 were never touched */
+	KUNIT_EXPECT_TRUE(test, is_zero_pfn(page_to_pfn(page_at(test, uaddr + 2 * PAGE_SIZE, 0))));
+	KUNIT_ASSERT_EQ(test, pinned_acquire(p, &user), 0);
+	KUNIT_EXPECT_EQ(test, put_user(0x5a, (unsigned char __user *)(uaddr + 2 * PAGE_SIZE)), 0);
+	KUNIT_ASSERT_EQ(test, pinned_run(p, 2, 2, &pfn), 1UL);
+	KUNIT_EXPECT_EQ(test, *(unsigned char *)page_address(pfn_to_page(pfn)), (unsigned char)0x5a);
+	KUNIT_EXPECT_PTR_EQ(test, page_at(test, uaddr + 2 * PAGE_SIZE, FOLL_WRITE), pfn_to_page(pfn));
+	pinned_release(p, &user);
+	pinned_put(p);
+	user_mm_leave(mm);
+}
+
+static void read_only_source_of_read_only_memory(struct kunit *test)
+{
+	struct mm_struct *mm = user_mm_enter(test);
+	unsigned long uaddr = user_mm_map(test, SMALL, false);
+	struct interval_tree_node user = { .start = 0, .last = SMALL - 1 };
+	struct pinned *p = pinned_alloc_user(uaddr, SMALL, false, PIN_ACCOUNT_USER);
+	unsigned long pfn = 0;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(p));
+	KUNIT_ASSERT_EQ(test, pinned_acquire(p, &user), 0);
+	KUNIT_EXPECT_EQ(test, (unsigned long)atomic64_read(&mm->pinned_vm), SMALL);
+	KUNIT_EXPECT_EQ(test, pinned_run(p, 0, 0, &pfn), 1UL);
+	KUNIT_EXPECT_FALSE(test, is_zero_pfn(pfn));
+	pinned_release(p, &user);
+	KUNIT_EXPECT_EQ(test, (long)atomic64_read(&mm->pinned_vm), 0L);
+	pinned_put(p);
+	user_mm_leave(mm);
+}
+
+static void read_only_source_of_shared_memory_is_the_file(struct kunit *test)
+{
+	struct mm_struct *mm = user_mm_enter(test);
+	struct interval_tree_node user = { .start = 0, .last = 3 };
+	struct file *file = shmem_file_setup("iommufd-kunit", 4 * PAGE_SIZE, VM_NORESERVE);
+	unsigned long pfn = 0;
+	unsigned long uaddr;
+	struct page *page;
+	struct pinned *p;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
+	uaddr = vm_mmap(file, 0, 4 * PAGE_SIZE, PROT_READ, MAP_SHARED, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(uaddr));
+	p = pinned_alloc_user(uaddr, 4, false, PIN_ACCOUNT_USER);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(p));
+	KUNIT_ASSERT_EQ(test, pinned_acquire(p, &user), 0);
+	page = shmem_read_mapping_page(file->f_mapping, 1);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(page));
+	KUNIT_EXPECT_EQ(test, pinned_run(p, 1, 1, &pfn), 1UL);
+	KUNIT_EXPECT_EQ(test, pfn, page_to_pfn(page));
+	KUNIT_EXPECT_EQ(test, pins(page), 1U);
+	pinned_release(p, &user);
+	KUNIT_EXPECT_EQ(test, pins(page), 0U);
+	put_page(page);
+	pinned_put(p);
+	fput(file);
+	user_mm_leave(mm);
+}
+
+/* Random users come and go; what is pinned must be what they cover */
+
+#define MODEL_STEPS SCALED(2000)
+#define MODEL_USERS 8
+
+static void random_users_pin_what_they_cover(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, LARGE);
+	struct interval_tree_node user[MODEL_USERS];
+	bool *covered = kunit_kzalloc(test, LARGE, GFP_KERNEL);
+	bool live[MODEL_USERS] = {};
+	const u64 seed = 0x70696e6e6564;
+	struct rnd_state rnd;
+	int step, i;
+
+	KUNIT_ASSERT_NOT_NULL(test, covered);
+	kunit_info(test, "seed %#llx, %d steps", seed, MODEL_STEPS);
+	prandom_seed_state(&rnd, seed);
+	for (step = 0; step < MODEL_STEPS; step++) {
+		i = prandom_u32_state(&rnd) % MODEL_USERS;
+		if (live[i]) {
+			pinned_release(f->p, &user[i]);
+		} else {
+			unsigned long start = prandom_u32_state(&rnd) % LARGE;
+			unsigned long most = prandom_u32_state(&rnd) % 2 ? 20 : LARGE;
+			unsigned long last = min(start + prandom_u32_state(&rnd) % most, LARGE - 1);
+
+			KUNIT_ASSERT_EQ(test, acquire(f, &user[i], start, last), 0);
+		}
+		live[i] = !live[i];
+
+		memset(covered, false, LARGE);
+		for (i = 0; i < MODEL_USERS; i++)
+			if (live[i])
+				memset(covered + user[i].start, true, user[i].last - user[i].start + 1);
+		expect_pinned(test, f, covered);
+		cond_resched();
+	}
+	for (i = 0; i < MODEL_USERS; i++)
+		if (live[i])
+			pinned_release(f->p, &user[i]);
+	fixture_end(test, f);
+}
+
+static struct kunit_case pinned_cases[] = {
+	KUNIT_CASE(overlapping_users_pin_once),
+	KUNIT_CASE(acquire_fills_the_holes_that_others_leave),
+	KUNIT_CASE(failure_in_the_middle_leaves_nothing),
+	KUNIT_CASE(failure_keeps_what_others_have),
+	KUNIT_CASE(each_page_counts_once_against_the_limit),
+	KUNIT_CASE(killed_caller_leaves_nothing),
+	KUNIT_CASE(runs_follow_physical_memory),
+	KUNIT_CASE(another_process_may_ask),
+	KUNIT_CASE(pins_outlive_the_process),
+	KUNIT_CASE(writable_source_needs_writable_memory),
+	KUNIT_CASE(read_only_source_sees_what_is_written_later),
+	KUNIT_CASE(read_only_source_of_read_only_memory),
+	KUNIT_CASE(read_only_source_of_shared_memory_is_the_file),
+	KUNIT_CASE(random_users_pin_what_they_cover),
+	{}
+};
+
+static struct kunit_suite pinned_suite = {
+	.name = "pinned",
+	.test_cases = pinned_cases,
+};
+
+kunit_test_suite(pinned_suite);
