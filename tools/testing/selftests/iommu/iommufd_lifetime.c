@@ -747,6 +747,11 @@ static void *bind_once(void *arg)
 
 TEST_F(life, one_of_two_binds_at_once_wins)
 {
+	char bdf[16];
+
+	/* the driver is not what they shall race for */
+	ASSERT_EQ(0, edu_find(1, bdf));
+	ASSERT_EQ(0, pci_use_vfio(bdf));
 	for (int i = 0; i < 5; i++) {
 		uint32_t results[2] = {};
 		struct racer racers[2];
@@ -1055,7 +1060,11 @@ TEST_F_TIMEOUT(fail, replace_keeps_the_old_translation, 240)
 	EXPECT_EQ(0, iommu_destroy(self->iommufd, other));
 }
 
-TEST_F_TIMEOUT(fail, bind, 240)
+/*
+ * Ends with the first failure that bind survives. Those before it are of iommufd and of the IOMMU; those behind it are
+ * of switching the PCI device on, where ACPI in Linux 6.1 frees an object twice when memory for another one is missing.
+ */
+TEST_F_TIMEOUT(fail, bind, 120)
 {
 	struct edu edu;
 	int failures = 0;
@@ -1064,23 +1073,16 @@ TEST_F_TIMEOUT(fail, bind, 240)
 		SKIP(return, NO_FAULT_INJECTION);
 
 	ASSERT_EQ(0, edu_open(&edu, 1));
-	for (int n = 1, failed = 1, rc; failed && n < MANY; n++) {
+	for (int n = 1, rc = -1; rc; n++) {
+		ASSERT_GT(MANY, n);
 		fail_arm(self->nth, n);
 		rc = vfio_bind(edu.fd, self->iommufd, &edu.id);
-		failed = fail_happened(self->nth);
-		ASSERT_TRUE(failed || rc == 0) TH_LOG("no failure was left, and the call gave %d", rc);
-		if (!rc) {
-			ASSERT_EQ(0, vfio_detach(edu.fd));
-			edu_close(&edu);
-			ASSERT_EQ(0, edu_open(&edu, 1));
-			continue;
-		}
-		/* not bound at all, and the same file may try again */
-		ASSERT_EQ_FOR(-EINVAL, vfio_detach(edu.fd), "failure %d gave %d", n, rc);
-		failures++;
+		ASSERT_TRUE(fail_happened(self->nth));
+		/* not bound at all, or entirely; and the same file may try again */
+		ASSERT_EQ_FOR(rc ? -EINVAL : 0, vfio_detach(edu.fd), "failure %d gave %d", n, rc);
+		failures += !!rc;
 	}
-	EXPECT_LT(5, failures);
-	EXPECT_EQ(0, vfio_bind(edu.fd, self->iommufd, &edu.id));
+	EXPECT_LT(4, failures);
 	edu_close(&edu);
 }
 
