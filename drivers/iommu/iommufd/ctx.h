@@ -27,7 +27,7 @@ struct iommufd_ctx {
 	struct file *file;
 	struct iommufd_objects objs;
 	struct xarray groups;
-	struct mutex groups_lock;
+	struct mutex groups_lock;	/* groups and their reference counts */
 	enum pin_account_mode account_mode;
 };
 

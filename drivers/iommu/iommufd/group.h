@@ -30,7 +30,7 @@ struct iommufd_group {
 	struct iommu_group *group;
 	int id;
 	unsigned int refs;
-	struct mutex lock;
+	struct mutex lock;	/* where the group is */
 	struct iommufd_hwpt *hwpt;
 	unsigned int members;
 	u8 owners[2];

@@ -19,7 +19,7 @@
 struct iommufd_ioas {
 	struct iommufd_object obj;
 	struct ioas_map map;
-	struct mutex auto_lock;
+	struct mutex auto_lock;	/* auto_hwpts */
 	struct list_head auto_hwpts;
 };
 

@@ -21,7 +21,7 @@
  */
 struct pinned {
 	refcount_t refs;
-	struct mutex mutex;
+	struct mutex mutex;	/* users and store */
 	struct rb_root_cached users;
 	struct pin_store store;
 	struct pin_source source;
