@@ -447,13 +447,15 @@ static void shell(void)
 	pid_t pid = fork();
 
 	if (!pid) {
+		/* the console itself cannot be a controlling terminal: no Ctrl-C */
 		setsid();
-		open_console();
+		for (int i = 0, fd = open("/dev/ttyS0", O_RDWR); fd >= 0 && i < 3; i++)
+			dup2(fd, i);
 		setenv("HOME", "/tmp", 1);
 		setenv("PS1", "guest:\\w# ", 1);
 		printf("\nThe test programs are in /bin; \"exit\" or Ctrl-D powers off, Ctrl-A X stops QEMU.\n");
 		execl("/bin/busybox", "busybox", "sh", "-c",
-		      "/bin/busybox --install -s /bin; cd /tmp; exec setsid -c sh -l", NULL);
+		      "/bin/busybox --install -s /bin; cd /tmp; exec sh -l", NULL);
 		_exit(127);
 	}
 	while (waitpid(-1, NULL, 0) != pid)
@@ -505,7 +507,7 @@ int main(int argc, char **argv)
 	}
 	if (interactive) {
 		shell();
-		leave(0);
+		reboot(RB_POWER_OFF);
 	}
 	report("plan%s", plan);
 	before = take_state();
