@@ -100,13 +100,28 @@ static void expect_found(struct kunit *test, struct thing *thing)
 		iommufd_object_put(&f->objs, obj);
 }
 
+/* No object of this kind, NULL for any kind, has this id */
+static void expect_no_id(struct kunit *test, u32 id, const struct iommufd_object_ops *ops)
+{
+	struct fixture *f = test->priv;
+	struct iommufd_object *obj = iommufd_object_get(&f->objs, id, ops);
+
+	KUNIT_EXPECT_PTR_EQ(test, obj, ERR_PTR(-ENOENT));
+	if (!IS_ERR(obj))
+		iommufd_object_put(&f->objs, obj);
+	else if (!ops)
+		KUNIT_EXPECT_EQ(test, iommufd_object_destroy(&f->objs, id), -ENOENT);
+}
+
 static void expect_not_found(struct kunit *test, struct thing *thing)
 {
 	struct fixture *f = test->priv;
+	bool live = iommufd_object_tryget(&f->objs, &thing->obj);
 
-	KUNIT_EXPECT_PTR_EQ(test, iommufd_object_get(&f->objs, thing->obj.id, NULL), ERR_PTR(-ENOENT));
-	KUNIT_EXPECT_FALSE(test, iommufd_object_tryget(&f->objs, &thing->obj));
-	KUNIT_EXPECT_EQ(test, iommufd_object_destroy(&f->objs, thing->obj.id), -ENOENT);
+	KUNIT_EXPECT_FALSE(test, live);
+	if (live)
+		iommufd_object_put(&f->objs, &thing->obj);
+	expect_no_id(test, thing->obj.id, NULL);
 }
 
 static void hold(struct kunit *test, struct thing *thing)
@@ -151,7 +166,7 @@ static int waiter_thread(void *data)
 		iommufd_object_remove(objs, &w->thing->obj);
 		break;
 	}
-	complete(&w->done);
+	complete_all(&w->done);
 	return 0;
 }
 
@@ -196,11 +211,9 @@ static void ids_start_at_1(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, first->obj.id, 1U);
 	KUNIT_EXPECT_EQ(test, second->obj.id, 2U);
-	KUNIT_EXPECT_PTR_EQ(test, iommufd_object_get(&f->objs, 0, NULL), ERR_PTR(-ENOENT));
-	KUNIT_EXPECT_PTR_EQ(test, iommufd_object_get(&f->objs, 3, NULL), ERR_PTR(-ENOENT));
-	KUNIT_EXPECT_PTR_EQ(test, iommufd_object_get(&f->objs, U32_MAX, NULL), ERR_PTR(-ENOENT));
-	KUNIT_EXPECT_EQ(test, iommufd_object_destroy(&f->objs, 0), -ENOENT);
-	KUNIT_EXPECT_EQ(test, iommufd_object_destroy(&f->objs, 3), -ENOENT);
+	expect_no_id(test, 0, NULL);
+	expect_no_id(test, 3, NULL);
+	expect_no_id(test, U32_MAX, NULL);
 	iommufd_objects_destroy(&f->objs);
 	finish(test, 2);
 }
@@ -235,7 +248,7 @@ static void object_is_found_by_id_and_kind(struct kunit *test)
 	expect_found(test, thing);
 	KUNIT_EXPECT_PTR_EQ(test, iommufd_object_get(&f->objs, 1, NULL), &thing->obj);
 	KUNIT_EXPECT_EQ(test, thing->obj.busy, 1U);
-	KUNIT_EXPECT_PTR_EQ(test, iommufd_object_get(&f->objs, 1, &kernel_thing_ops), ERR_PTR(-ENOENT));
+	expect_no_id(test, 1, &kernel_thing_ops);
 	KUNIT_EXPECT_EQ(test, thing->obj.busy, 1U);
 	hold(test, thing);
 	KUNIT_EXPECT_EQ(test, thing->obj.busy, 2U);
