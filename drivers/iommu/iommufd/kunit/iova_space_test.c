@@ -238,6 +238,7 @@ static void find_takes_the_lowest_address(struct kunit *test)
 	claim_range(test, space, 40 * P, 50 * P - 1);
 	expect_found(test, space, 1 * P, 1, 10 * P);
 	expect_found(test, space, 2 * P, 1, 10 * P);
+	expect_found(test, space, 2 * P + 1, 1, 20 * P);
 	expect_found(test, space, 3 * P, 1, 20 * P);
 	expect_found(test, space, 4 * P, 1, 30 * P);
 	expect_found(test, space, 10 * P, 1, 30 * P);
@@ -356,6 +357,8 @@ static void find_stays_inside_one_window(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, iova_window_add(&windows, 10 * P, 14 * P - 1), 0);
 	KUNIT_ASSERT_EQ(test, iova_space_allow(space, &windows), 0);
 	KUNIT_ASSERT_EQ(test, iova_space_reserve(space, test, 20 * P, 22 * P - 1), 0);
+	/* The hole in which both windows are reaches further than they do */
+	claim_range(test, space, 60 * P, 61 * P - 1);
 	expect_found(test, space, 4 * P, 1, 10 * P);
 	expect_found(test, space, 5 * P, 1, 30 * P);
 	expect_found(test, space, 9 * P, 1, 30 * P);
