@@ -56,7 +56,7 @@ static void small_contiguous_source_allocates_nothing(struct kunit *test)
 	put(test, store, 0, 1000, 10);
 	put(test, store, 10, 1010, CHUNK - 10);
 	/* The whole table is one number: no node, no array */
-	KUNIT_EXPECT_TRUE(test, xa_is_value(store->chunks.xa_head));
+	KUNIT_EXPECT_TRUE(test, xa_is_value(rcu_access_pointer(store->chunks.xa_head)));
 	expect_run(test, store, 0, CHUNK - 1, 1000, CHUNK);
 	expect_run(test, store, CHUNK - 1, CHUNK - 1, 1000 + CHUNK - 1, 1);
 	pin_store_drop(store, 0, CHUNK - 1);

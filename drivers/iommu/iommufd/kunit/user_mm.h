@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* user_mm.h - a process's memory for tests that run in a kernel thread */
+/* A process's memory for tests that run in a kernel thread */
 #ifndef __IOMMUFD_KUNIT_USER_MM_H
 #define __IOMMUFD_KUNIT_USER_MM_H
 
