@@ -22,8 +22,6 @@ long vfio_device_ioctl(struct vfio_device *device, unsigned int cmd, unsigned lo
 /* iommufd.c */
 int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, const uuid_t *token);
 void vfio_iommufd_close(struct vfio_device *device);
-int vfio_iommufd_attach(struct vfio_device *device, u32 pt_id, iommufd_report_fn report, void *data);
-void vfio_iommufd_detach(struct vfio_device *device);
 
 /* device_cdev.c */
 int vfio_node_init(struct class *device_class);

@@ -7,8 +7,8 @@
  *
  * This file knows nothing of files and user structures; device_cdev.c decodes those.
  *
- * Locking: dev_set->lock covers open and close, attach and detach, and so nothing moves under a reset of the whole set.
- * group->group_lock nests inside it.
+ * Locking: dev_set->lock covers open and close; group->group_lock nests inside it. Attach and detach need no lock of
+ * VFIO: iommufd has its own for each group, and a file is not closed while an ioctl runs on it.
  */
 #include <linux/device.h>
 #include <linux/iommufd.h>
@@ -41,8 +41,8 @@ static void readmit_group_file(struct vfio_group *group)
 }
 
 /*
- * Ask the driver whether this user may have the device. The question is put in the words of VFIO_GROUP_GET_DEVICE_FD, a
- * name with options, so that a driver answers both ways of opening alike.
+ * Ask the driver whether this user may have the device. The question is put in the words of VFIO_GROUP_GET_DEVICE_FD,
+ * a name with options, so that a driver answers both ways of opening alike.
  */
 static int check_token(struct vfio_device *device, const uuid_t *token)
 {
@@ -66,15 +66,31 @@ static int check_token(struct vfio_device *device, const uuid_t *token)
 	return rc ? 0 : -EINVAL;
 }
 
+/*
+ * The last step of a close, and of an open that failed. Unbinding waits for ioctls that use the device, and these may
+ * wait for user space to answer a page fault: dev_set->lock, which others need to open and reset their devices, is
+ * not held. device->iommufd_device keeps everybody else out until it is over.
+ */
+static void give_back(struct vfio_device *device)
+{
+	iommufd_device_unbind(device->iommufd_device);
+	readmit_group_file(device->group);
+
+	mutex_lock(&device->dev_set->lock);
+	device->iommufd_device = NULL;
+	mutex_unlock(&device->dev_set->lock);
+}
+
 /**
  * vfio_iommufd_open() - Bind a device to an iommufd and start it
  * @device: device with a physical IOMMU; the caller holds a registration and the driver's module
- * @ictx: iommufd; kept until vfio_iommufd_close()
+ * @ictx: iommufd; it lives at least until vfio_iommufd_close()
  * @token: VF token of the user, or NULL
  *
- * The device owns no translation before vfio_iommufd_attach(): its DMA is blocked.
+ * The device owns no translation before it is attached: its DMA is blocked.
  *
- * Return: 0, or -errno with nothing changed. -EBUSY: the device is open already, or the file of its group is.
+ * Return: 0, or -errno with nothing changed. -EBUSY: the file of the device's group is open; -EINVAL: the device is
+ * bound already.
  */
 int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, const uuid_t *token)
 {
@@ -82,13 +98,12 @@ int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, cons
 	int rc;
 
 	mutex_lock(&device->dev_set->lock);
-	if (device->open_count) {
-		rc = -EBUSY;
-		goto err_unlock;
-	}
 	rc = exclude_group_file(device->group);
 	if (rc)
 		goto err_unlock;
+	rc = -EINVAL;
+	if (device->open_count || device->iommufd_device)
+		goto err_readmit;
 	rc = check_token(device, token);
 	if (rc)
 		goto err_readmit;
@@ -99,22 +114,20 @@ int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, cons
 		rc = PTR_ERR(idev);
 		goto err_readmit;
 	}
+	device->iommufd_device = idev;
 
 	device->open_count = 1;
-	if (device->ops->open_device) {
+	if (device->ops->open_device)
 		rc = device->ops->open_device(device);
-		if (rc)
-			goto err_unbind;
-	}
-
-	iommufd_ctx_get(ictx);
-	device->iommufd_device = idev;
+	else
+		rc = 0;
+	if (rc)
+		device->open_count = 0;
 	mutex_unlock(&device->dev_set->lock);
-	return 0;
+	if (rc)
+		give_back(device);
+	return rc;
 
-err_unbind:
-	device->open_count = 0;
-	iommufd_device_unbind(idev);
 err_readmit:
 	readmit_group_file(device->group);
 err_unlock:
@@ -128,54 +141,11 @@ err_unlock:
  */
 void vfio_iommufd_close(struct vfio_device *device)
 {
-	struct iommufd_ctx *ictx;
-
 	mutex_lock(&device->dev_set->lock);
 	/* The driver makes the device quiet before the translation goes, or its last DMA would be a fault */
 	if (device->ops->close_device)
 		device->ops->close_device(device);
-	iommufd_device_detach(device->iommufd_device);
-
-	ictx = iommufd_device_ctx(device->iommufd_device);
-	iommufd_device_unbind(device->iommufd_device);
-	device->iommufd_device = NULL;
 	device->open_count = 0;
-
-	/* Only now: a container could not have claimed the group before */
-	readmit_group_file(device->group);
 	mutex_unlock(&device->dev_set->lock);
-
-	iommufd_ctx_put(ictx);
-}
-
-/**
- * vfio_iommufd_attach() - Let a bound device translate through a page table
- * @device: device that vfio_iommufd_open() opened
- * @pt_id: id of an IOAS or of a page table
- * @report: told the page table before anything changes
- * @data: passed on to @report
- *
- * On a device that is attached this is a replace.
- *
- * Return: 0, or -errno with the device where it was before.
- */
-int vfio_iommufd_attach(struct vfio_device *device, u32 pt_id, iommufd_report_fn report, void *data)
-{
-	int rc;
-
-	mutex_lock(&device->dev_set->lock);
-	rc = iommufd_device_attach(device->iommufd_device, pt_id, report, data);
-	mutex_unlock(&device->dev_set->lock);
-	return rc;
-}
-
-/**
- * vfio_iommufd_detach() - Block the DMA of a bound device
- * @device: device that vfio_iommufd_open() opened, attached or not
- */
-void vfio_iommufd_detach(struct vfio_device *device)
-{
-	mutex_lock(&device->dev_set->lock);
-	iommufd_device_detach(device->iommufd_device);
-	mutex_unlock(&device->dev_set->lock);
+	give_back(device);
 }

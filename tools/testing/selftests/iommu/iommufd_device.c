@@ -145,7 +145,7 @@ TEST_F(node, one_file_at_a_time_is_bound)
 
 	ASSERT_EQ(0, vfio_bind(self->edu.fd, self->iommufd, &self->edu.id));
 	ASSERT_EQ(0, edu_open(&second, 0));
-	EXPECT_EQ(-EBUSY, vfio_bind(second.fd, self->iommufd, &id));
+	EXPECT_EQ(-EINVAL, vfio_bind(second.fd, self->iommufd, &id));
 	EXPECT_EQ(-EINVAL, vfio_detach(second.fd));
 	/* the refused file does not disturb the bound one, and may have the device once that is closed */
 	EXPECT_EQ(0, vfio_detach(self->edu.fd));
@@ -754,6 +754,65 @@ TEST_F(device, read_only_mapping_of_untouched_memory_follows_later_writes)
 	ASSERT_EQ(0, edu_copy(&self->edu, IOVA, 4 * IOVA, BYTES));
 	EXPECT_TRUE(pattern_is(self->mem, BYTES, 4));
 	munmap(fresh, 2 * PAGE);
+}
+
+TEST_F(device, read_only_mapping_of_a_private_file_follows_later_writes)
+{
+	int file = memfd_create("private", 0);
+	uint64_t iova = IOVA;
+	uint8_t *copy, *shared;
+
+	/* a private mapping shows the file until it is written: the device must not be left with the file's page */
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, ftruncate(file, PAGE));
+	copy = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	ASSERT_NE(MAP_FAILED, (void *)copy);
+	ASSERT_NE(MAP_FAILED, (void *)shared);
+	pattern_fill(shared, BYTES, 5);
+	ASSERT_TRUE(pattern_is(copy, BYTES, 5));
+	ASSERT_EQ(0, vfio_attach(self->dev, self->ioas, NULL));
+	ASSERT_EQ(0, ioas_map(self->iommufd, self->ioas, copy, PAGE, &iova,
+			      IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE));
+	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem, PAGE, 4 * IOVA));
+	pattern_fill(copy, BYTES, 6);
+	ASSERT_EQ(0, edu_copy(&self->edu, IOVA, 4 * IOVA, BYTES));
+	EXPECT_TRUE(pattern_is(self->mem, BYTES, 6));
+	EXPECT_TRUE(pattern_is(shared, BYTES, 5));
+	munmap(shared, PAGE);
+	munmap(copy, PAGE);
+	close(file);
+}
+
+TEST_F(device, memory_nobody_may_read_cannot_be_mapped)
+{
+	uint8_t *closed = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t iova = IOVA;
+
+	ASSERT_NE(MAP_FAILED, (void *)closed);
+	ASSERT_EQ(0, vfio_attach(self->dev, self->ioas, NULL));
+	EXPECT_EQ(-EFAULT, ioas_map(self->iommufd, self->ioas, closed, PAGE, &iova,
+				    IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE));
+	EXPECT_EQ(-EFAULT, ioas_map_at(self->iommufd, self->ioas, closed, PAGE, IOVA));
+	EXPECT_EQ(0, pages_pinned());
+	munmap(closed, PAGE);
+}
+
+TEST_F(device, failed_map_costs_what_was_pinned_and_not_what_was_asked)
+{
+	uint64_t size = 64 * PAGE;
+	uint8_t *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct timespec start, end;
+
+	/* 2^46 bytes are 2^34 pages: a step for each of them, or for each 512, would take many seconds */
+	ASSERT_NE(MAP_FAILED, (void *)mem);
+	ASSERT_EQ(0, vfio_attach(self->dev, self->ioas, NULL));
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	EXPECT_EQ(-EFAULT, ioas_map_at(self->iommufd, self->ioas, mem, 1ULL << 46, 1ULL << 46));
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	EXPECT_GT(3, end.tv_sec - start.tv_sec);
+	EXPECT_EQ(0, pages_pinned());
+	munmap(mem, size);
 }
 
 TEST_F(device, device_registers_cannot_be_mapped)
