@@ -39,22 +39,22 @@ void pin_source_close(struct pin_source *source)
 	mmdrop(source->mm);
 }
 
-static long pin_pages(struct pin_source *source, unsigned long uaddr, unsigned long npages, unsigned int gup_flags,
-		      struct page **pages)
+/*
+ * Flags for memory that a device only reads, and in @npages how far they hold. A private mapping is pinned the way a
+ * writer would, so that it gets its own copy now: Linux 6.1 does that by itself for anonymous memory only, and with a
+ * plain pin of a private file page or of the zero page the device would go on reading the old page after the process
+ * wrote to it. A shared mapping has no copy that could part from the original.
+ */
+static unsigned int read_flags(struct mm_struct *mm, unsigned long uaddr, unsigned long *npages)
 {
-	long pinned;
+	struct vm_area_struct *vma = vma_lookup(mm, uaddr);
 
-	if (source->mm == current->mm)
-		return pin_user_pages_fast(uaddr, npages, gup_flags, pages);
-
-	if (!mmget_not_zero(source->mm))
-		return -EFAULT;
-	mmap_read_lock(source->mm);
-	/* In 6.1 a long-term pin may not let go of the lock on the way */
-	pinned = pin_user_pages_remote(source->mm, uaddr, npages, gup_flags, pages, NULL, NULL);
-	mmap_read_unlock(source->mm);
-	mmput(source->mm);
-	return pinned;
+	mmap_assert_locked(mm);
+	if (!vma)
+		return 0;
+	*npages = min(*npages, (vma->vm_end - uaddr) >> PAGE_SHIFT);
+	/* Forced writing passes over missing rights to read as well: memory nobody may read is left to be refused */
+	return (vma->vm_flags & VM_READ) && is_cow_mapping(vma->vm_flags) ? FOLL_WRITE | FOLL_FORCE : 0;
 }
 
 /**
@@ -64,26 +64,32 @@ static long pin_pages(struct pin_source *source, unsigned long uaddr, unsigned l
  * @npages: how many, above 0; @index + @npages is within the source
  * @pages: out: the pages
  *
- * A page that is only read by the device is still pinned the way a writer would: a private mapping then gets its own
- * copy now. Linux 6.1 does that by itself for anonymous memory only; with a plain pin of a private file page or of
- * the zero page the device would go on reading the old page after the process wrote to it. Shared read-only mappings
- * refuse a write pin. They need none, because there is no copy that could part from the original.
- *
  * Return: how many pages were pinned, at least 1 and perhaps fewer than asked for, or -errno: -EFAULT when nothing
  * usable is mapped there or its process is gone, -ENOMEM, -EINTR.
  */
 long pin_source_pin(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages)
 {
 	unsigned long uaddr = source->uaddr + (index << PAGE_SHIFT);
-	long pinned;
+	unsigned int gup_flags = FOLL_LONGTERM | FOLL_WRITE;
+	struct mm_struct *mm = source->mm;
+	long pinned = -EINTR;
 
-	if (source->writable) {
-		pinned = pin_pages(source, uaddr, npages, FOLL_LONGTERM | FOLL_WRITE, pages);
-	} else {
-		pinned = pin_pages(source, uaddr, npages, FOLL_LONGTERM | FOLL_WRITE | FOLL_FORCE, pages);
-		if (pinned == -EFAULT)
-			pinned = pin_pages(source, uaddr, npages, FOLL_LONGTERM, pages);
+	if (source->writable && mm == current->mm) {
+		pinned = pin_user_pages_fast(uaddr, npages, gup_flags, pages);
+		return pinned ? pinned : -EFAULT;
 	}
+
+	if (!mmget_not_zero(mm))
+		return -EFAULT;
+	if (!mmap_read_lock_killable(mm)) {
+		if (!source->writable)
+			gup_flags = FOLL_LONGTERM | read_flags(mm, uaddr, &npages);
+		/* In 6.1 a long-term pin may not let go of the lock on the way */
+		pinned = pin_user_pages_remote(mm, uaddr, npages, gup_flags, pages, NULL, NULL);
+		mmap_read_unlock(mm);
+	}
+	/* If this was the last user of the mm, its teardown need not run under the locks that are held here */
+	mmput_async(mm);
 	return pinned ? pinned : -EFAULT;
 }
 
