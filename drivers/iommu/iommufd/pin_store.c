@@ -13,6 +13,7 @@
  * Locking: the caller holds pinned->mutex.
  */
 #include <linux/minmax.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "pin_store.h"
@@ -155,7 +156,7 @@ unsigned long pin_store_run(struct pin_store *store, unsigned long index, unsign
 	while (npages && npages < want && !((index + npages) & (PIN_CHUNK_PAGES - 1))) {
 		unsigned long n = run_in_chunk(store, index + npages, &next);
 
-		if (next != *pfn + npages)
+		if (!n || next != *pfn + npages)
 			break;
 		npages += n;
 	}
@@ -178,9 +179,12 @@ void pin_store_drop(struct pin_store *store, unsigned long index, unsigned long 
 
 	if (last == store->npages - 1)
 		end = (last >> PIN_CHUNK_SHIFT) + 1;
-	for (; nr < end; nr++) {
-		chunk = xa_erase(&store->chunks, nr);
-		if (chunk && !xa_is_value(chunk))
+	if (nr >= end)
+		return;
+	xa_for_each_range(&store->chunks, nr, chunk, nr, end - 1) {
+		xa_erase(&store->chunks, nr);
+		if (!xa_is_value(chunk))
 			kfree(chunk);
+		cond_resched();
 	}
 }

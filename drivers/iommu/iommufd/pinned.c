@@ -100,10 +100,10 @@ static void drop_range(struct pinned *p, unsigned long index, unsigned long last
 	pin_store_drop(&p->store, index, last);
 }
 
-/* Take back a hole that pin_hole() filled */
-static void unpin_hole(struct pinned *p, unsigned long index, unsigned long last)
+/* Take back a hole that pin_hole() charged whole and filled up to @end, exclusive */
+static void unpin_hole(struct pinned *p, unsigned long index, unsigned long end, unsigned long last)
 {
-	unpin_range(p, index, last + 1);
+	unpin_range(p, index, end);
 	drop_range(p, index, last);
 	pin_account_uncharge(&p->account, last - index + 1);
 }
@@ -129,9 +129,10 @@ static int store_batch(struct pinned *p, unsigned long index, struct page **page
 static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
 {
 	struct page *few[SMALL_BATCH];
-	unsigned long batch = PAGE_SIZE / sizeof(*few);
+	unsigned long batch = SMALL_BATCH;
+	struct page **pages = few;
 	unsigned long pos = index;
-	struct page **pages;
+	void *many = NULL;
 	long n;
 	int rc;
 
@@ -139,12 +140,11 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
 	if (rc)
 		return rc;
 
-	pages = few;
 	if (last - index >= SMALL_BATCH)
-		pages = (struct page **)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!pages || pages == few) {
-		pages = few;
-		batch = SMALL_BATCH;
+		many = (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (many) {
+		pages = many;
+		batch = PAGE_SIZE / sizeof(*pages);
 	}
 
 	while (pos <= last) {
@@ -159,13 +159,9 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
 		}
 		cond_resched();
 	}
-	if (pages != few)
-		free_page((unsigned long)pages);
-	if (rc) {
-		unpin_range(p, index, pos);
-		drop_range(p, index, last);
-		pin_account_uncharge(&p->account, last - index + 1);
-	}
+	free_page((unsigned long)many);
+	if (rc)
+		unpin_hole(p, index, pos, last);
 	return rc;
 }
 
@@ -200,7 +196,7 @@ int pinned_acquire(struct pinned *p, struct interval_tree_node *user)
 		unsigned long undo = user->start;
 
 		while (undo < index && itree_hole_next(&users, 1, &undo, index - 1, &undo_last)) {
-			unpin_hole(p, undo, undo_last);
+			unpin_hole(p, undo, undo_last + 1, undo_last);
 			undo = undo_last + 1;
 		}
 	}
@@ -224,7 +220,7 @@ void pinned_release(struct pinned *p, struct interval_tree_node *user)
 	mutex_lock(&p->mutex);
 	interval_tree_remove(user, users);
 	while (index <= user->last && itree_hole_next(&users, 1, &index, user->last, &last)) {
-		unpin_hole(p, index, last);
+		unpin_hole(p, index, last + 1, last);
 		index = last + 1;
 	}
 	mutex_unlock(&p->mutex);
