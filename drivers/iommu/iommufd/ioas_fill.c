@@ -11,7 +11,7 @@
  */
 #include <linux/iommu.h>
 #include <linux/mm.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 
 #include "ioas_fill.h"
 #include "pinned.h"
@@ -50,6 +50,11 @@ static int map_run(struct iommu_domain *domain, unsigned long iova, phys_addr_t 
 		rc = iommu_map(domain, iova + *mapped, phys + *mapped, step, prot);
 		if (rc)
 			return rc;
+		if (fatal_signal_pending(current)) {
+			*mapped += step;
+			return -EINTR;
+		}
+		cond_resched();
 	}
 	return 0;
 }
@@ -64,7 +69,8 @@ static int map_run(struct iommu_domain *domain, unsigned long iova, phys_addr_t 
  * @prot: IOMMU_READ and so on
  * @huge_pages: leaves may be larger than a page
  *
- * Return: 0, or -errno of the page table (-ENOMEM mostly) with nothing of the area in @domain.
+ * Return: 0, or with nothing of the area in @domain -EINTR (the caller is being killed) or -errno of the page table,
+ * -ENOMEM mostly.
  */
 int ioas_fill(struct iommu_domain *domain, unsigned long iova, struct pinned *p, u64 byte, unsigned long length,
 	      int prot, bool huge_pages)
@@ -81,7 +87,6 @@ int ioas_fill(struct iommu_domain *domain, unsigned long iova, struct pinned *p,
 		run = min((run << PAGE_SHIFT) - offset, length - done);
 		rc = map_run(domain, iova + done, PFN_PHYS(pfn) + offset, run, prot, huge_pages, &mapped);
 		done += mapped;
-		cond_resched();
 	}
 	if (rc)
 		ioas_unfill(domain, iova, done);

@@ -15,7 +15,7 @@
 #include <linux/err.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "ioas_fill.h"
@@ -43,7 +43,8 @@ void ioas_map_destroy(struct ioas_map *map)
 	u64 unmapped;
 
 	WARN_ON(!list_empty(&map->domains));
-	ioas_map_unmap(map, 0, ULONG_MAX, &unmapped);
+	/* Nobody else uses it, so there is nothing to wait for and nothing that may fail */
+	WARN_ON(ioas_map_unmap(map, 0, ULONG_MAX, &unmapped));
 	iova_space_destroy(&map->space);
 }
 
@@ -255,11 +256,11 @@ static int begin_drain(struct ioas_map *map, unsigned long start, unsigned long 
  * @last: last IOVA, inclusive
  * @unmapped: out: bytes that were unmapped, 0 when there was nothing or on error
  *
- * When this returns no device reaches the pages, and they are unpinned unless something else uses them. Not
- * interruptible once begun.
+ * When this returns no device reaches the pages, and they are unpinned unless something else uses them. Once begun it
+ * cannot be interrupted; a caller that is being killed gives up waiting for a page table that is being made.
  *
  * Return: 0, or with nothing changed -ENOENT if an area would be cut, -EBUSY if one is being mapped or unmapped by
- * another call.
+ * another call, -EINTR.
  */
 int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last, u64 *unmapped)
 {
@@ -267,7 +268,9 @@ int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last
 	int rc;
 
 	*unmapped = 0;
-	down_read(&map->fill_rwsem);
+	rc = down_read_killable(&map->fill_rwsem);
+	if (rc)
+		return rc;
 	down_write(&map->space.rwsem);
 	rc = begin_drain(map, start, last, &area);
 	up_write(&map->space.rwsem);
@@ -389,10 +392,6 @@ int ioas_map_add_domain(struct ioas_map *map, struct ioas_domain *dom)
 		if (rc)
 			break;
 		rc = fill_domain(map, area, dom);
-		if (!rc && fatal_signal_pending(current)) {
-			ioas_unfill(dom->domain, area->claim.start, area_length(area));
-			rc = -EINTR;
-		}
 		if (rc) {
 			if (first)
 				pinned_release(area->pinned, &area->user);

@@ -15,6 +15,7 @@
 #include <linux/bitops.h>
 #include <linux/overflow.h>
 #include <linux/rbtree_augmented.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "iova_space.h"
@@ -227,9 +228,8 @@ static bool hole_fits(unsigned long start, unsigned long last, unsigned long fro
 }
 
 /*
- * Lowest aligned stretch at or above @from that no claim touches. Only holes of at least @want bytes are looked at:
- * with
- * @want = @length + @align - 1 the first hole always fits, with @want = @length none that could fit is passed over.
+ * Lowest aligned stretch at or above @from that no claim touches. Only holes of at least @want bytes are looked at. If
+ * that is @length + @align - 1, the first hole always fits; if it is @length, none that could fit is passed over.
  */
 static bool find_unclaimed(struct iova_space *space, unsigned long from, unsigned long last, unsigned long length,
 			   unsigned long align, unsigned long want, unsigned long *found)
@@ -305,6 +305,7 @@ int iova_space_find(struct iova_space *space, unsigned long length, unsigned lon
 				return 0;
 			if (window == &everywhere)
 				break;
+			cond_resched();
 			window = interval_tree_iter_next(window, 0, ULONG_MAX);
 		}
 	}
@@ -393,6 +394,7 @@ void iova_window_clear(struct rb_root_cached *windows)
 	while ((window = interval_tree_iter_first(windows, 0, ULONG_MAX))) {
 		interval_tree_remove(window, windows);
 		kfree(window);
+		cond_resched();
 	}
 }
 
@@ -409,9 +411,11 @@ int iova_space_allow(struct iova_space *space, struct rb_root_cached *windows)
 
 	lockdep_assert_held_write(&space->rwsem);
 	for (window = interval_tree_iter_first(windows, 0, ULONG_MAX); window;
-	     window = interval_tree_iter_next(window, 0, ULONG_MAX))
+	     window = interval_tree_iter_next(window, 0, ULONG_MAX)) {
 		if (interval_tree_iter_first(&space->reserved, window->start, window->last))
 			return -EADDRINUSE;
+		cond_resched();
+	}
 	swap(space->allowed, *windows);
 	return 0;
 }

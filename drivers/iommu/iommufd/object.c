@@ -17,6 +17,7 @@
 #include <linux/bug.h>
 #include <linux/err.h>
 #include <linux/lockdep.h>
+#include <linux/sched.h>
 
 #include "object.h"
 
@@ -76,6 +77,19 @@ void iommufd_object_cancel(struct iommufd_objects *objs, struct iommufd_object *
 void iommufd_object_publish(struct iommufd_objects *objs, struct iommufd_object *obj)
 {
 	xa_store(&objs->table, obj->id, obj, 0);
+}
+
+/**
+ * iommufd_object_publish_busy() - Make a finished object visible, and hold it busy
+ * @objs: table
+ * @obj: object; nobody can destroy it before iommufd_object_put() or iommufd_object_retire()
+ */
+void iommufd_object_publish_busy(struct iommufd_objects *objs, struct iommufd_object *obj)
+{
+	xa_lock(&objs->table);
+	obj->busy++;
+	__xa_store(&objs->table, obj->id, obj, 0);
+	xa_unlock(&objs->table);
 }
 
 /**
@@ -158,25 +172,32 @@ void iommufd_object_unlink(struct iommufd_objects *objs, struct iommufd_object *
 }
 
 /*
- * From LIVE to DYING and to freed. Calls that found the object before it was hidden may link to it while they run;
- * then it comes back to life. Returns with the table unlocked.
+ * From LIVE to DYING and to freed. Calls that found the object before it was hidden may link to it while they run, and
+ * @state says whether the caller gives up waiting for them when it is killed; in both cases the object comes back to
+ * life. Returns with the table unlocked.
  */
-static int hide_and_destroy(struct iommufd_objects *objs, struct iommufd_object *obj)
+static int hide_and_destroy(struct iommufd_objects *objs, struct iommufd_object *obj, unsigned int state)
 	__releases(&objs->table.xa_lock)
 {
+	int rc = obj->links ? -EBUSY : 0;
+
 	lockdep_assert_held(&objs->table.xa_lock);
-	if (!obj->links) {
+	if (!rc)
 		__xa_store(&objs->table, obj->id, XA_ZERO_ENTRY, 0);
-		while (obj->busy) {
-			xa_unlock(&objs->table);
+	while (!rc && obj->busy) {
+		xa_unlock(&objs->table);
+		if (state != TASK_KILLABLE)
 			wait_event(objs->idle, !READ_ONCE(obj->busy));
-			xa_lock(&objs->table);
-		}
+		else if (wait_event_killable(objs->idle, !READ_ONCE(obj->busy)))
+			rc = -EINTR;
+		xa_lock(&objs->table);
 	}
-	if (obj->links) {
+	if (!rc && obj->links)
+		rc = -EBUSY;
+	if (rc) {
 		__xa_store(&objs->table, obj->id, obj, 0);
 		xa_unlock(&objs->table);
-		return -EBUSY;
+		return rc;
 	}
 	__xa_erase(&objs->table, obj->id);
 	xa_unlock(&objs->table);
@@ -192,7 +213,7 @@ static int hide_and_destroy(struct iommufd_objects *objs, struct iommufd_object 
  * Waits for running calls that use it.
  *
  * Return: 0; -ENOENT if there is no such object; -EBUSY if others refer to it or if its kind is not for user space to
- * destroy.
+ * destroy; -EINTR if the caller is being killed.
  */
 int iommufd_object_destroy(struct iommufd_objects *objs, u32 id)
 {
@@ -203,7 +224,7 @@ int iommufd_object_destroy(struct iommufd_objects *objs, u32 id)
 	obj = xa_load(&objs->table, id);
 	if (obj) {
 		if (obj->ops->user_destroy)
-			return hide_and_destroy(objs, obj);
+			return hide_and_destroy(objs, obj, TASK_KILLABLE);
 		rc = -EBUSY;
 	}
 	xa_unlock(&objs->table);
@@ -221,7 +242,7 @@ void iommufd_object_retire(struct iommufd_objects *objs, struct iommufd_object *
 	if (!--obj->busy)
 		wake_up_all(&objs->idle);
 	if (xa_load(&objs->table, obj->id) == obj)
-		hide_and_destroy(objs, obj);
+		hide_and_destroy(objs, obj, TASK_UNINTERRUPTIBLE);
 	else
 		xa_unlock(&objs->table);
 }
@@ -236,7 +257,7 @@ void iommufd_object_retire(struct iommufd_objects *objs, struct iommufd_object *
 void iommufd_object_remove(struct iommufd_objects *objs, struct iommufd_object *obj)
 {
 	xa_lock(&objs->table);
-	WARN_ON(hide_and_destroy(objs, obj));
+	WARN_ON(hide_and_destroy(objs, obj, TASK_UNINTERRUPTIBLE));
 }
 
 /**
@@ -253,7 +274,7 @@ void iommufd_objects_destroy(struct iommufd_objects *objs)
 		progress = false;
 		xa_for_each(&objs->table, id, obj) {
 			xa_lock(&objs->table);
-			if (!hide_and_destroy(objs, obj))
+			if (!hide_and_destroy(objs, obj, TASK_UNINTERRUPTIBLE))
 				progress = true;
 		}
 	} while (progress);

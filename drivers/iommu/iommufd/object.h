@@ -50,6 +50,7 @@ int iommufd_object_reserve(struct iommufd_objects *objs, struct iommufd_object *
 			   const struct iommufd_object_ops *ops);
 void iommufd_object_cancel(struct iommufd_objects *objs, struct iommufd_object *obj);
 void iommufd_object_publish(struct iommufd_objects *objs, struct iommufd_object *obj);
+void iommufd_object_publish_busy(struct iommufd_objects *objs, struct iommufd_object *obj);
 
 struct iommufd_object *iommufd_object_get(struct iommufd_objects *objs, u32 id, const struct iommufd_object_ops *ops);
 bool iommufd_object_tryget(struct iommufd_objects *objs, struct iommufd_object *obj);
