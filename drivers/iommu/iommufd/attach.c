@@ -107,10 +107,10 @@ static struct iommufd_hwpt *record_group(struct iommufd_group *igroup, struct io
  *
  * On error the device and its group are where they were, and translate as before.
  *
- * Return: 0; -EINVAL if a sibling of the group uses another page table, or the page table does not fit the device;
+ * Return: 0; -EXDEV if a sibling of the group uses another page table; -EINVAL if the page table does not fit a device;
  * -EADDRINUSE if a region the group reserves is mapped or promised; -EBUSY if the group's domain is in other hands;
- * -EOPNOTSUPP if the driver cannot replace, or the platform's MSI doorbells are translated; -ENOMEM; what @report
- * says.
+ * -EOPNOTSUPP if the driver cannot replace, or the platform's MSI doorbells are translated; -ENOMEM; -EINTR; what
+ * @report says.
  */
 int iommufd_attach(struct iommufd_member *member, struct iommufd_hwpt *hwpt, iommufd_report_fn report, void *data,
 		   struct iommufd_hwpt **left)
@@ -118,12 +118,14 @@ int iommufd_attach(struct iommufd_member *member, struct iommufd_hwpt *hwpt, iom
 	struct iommufd_group *igroup = member->igroup;
 	struct iommufd_ioas *old_ioas;
 	bool new_regions;
-	int rc = 0;
+	int rc;
 
 	*left = NULL;
-	mutex_lock(&igroup->lock);
+	rc = mutex_lock_killable(&igroup->lock);
+	if (rc)
+		return rc;
 	if (igroup->hwpt && igroup->hwpt != hwpt && !member->attached) {
-		rc = -EINVAL;
+		rc = -EXDEV;
 		goto out;
 	}
 	old_ioas = igroup->hwpt ? igroup->hwpt->ioas : NULL;
@@ -170,6 +172,10 @@ void iommufd_detach(struct iommufd_member *member)
 	if (member->attached) {
 		member->attached = false;
 		if (!--igroup->members) {
+			/*
+			 * The page table may be freed next. A driver that cannot attach the blocking domain must block
+			 * the device all the same, as VT-d does.
+			 */
 			iommu_detach_group(igroup->hwpt->dom.domain, igroup->group);
 			commit_reserve(igroup->hwpt->ioas, igroup);
 			left = record_group(igroup, NULL);

@@ -47,14 +47,15 @@ static int attach_new(struct iommufd_member *member, struct iommufd_ioas *ioas, 
 	hwpt = iommufd_hwpt_create(ictx, ioas, member->dev);
 	if (IS_ERR(hwpt))
 		return PTR_ERR(hwpt);
-	rc = iommufd_attach(member, hwpt, report, data, left);
-	if (rc) {
-		iommufd_hwpt_abandon(hwpt);
-		return rc;
-	}
+	/* Visible before it is used: a sibling that moves on at once must find a page table that it can leave */
 	list_add_tail(&hwpt->auto_entry, &ioas->auto_hwpts);
-	iommufd_object_publish(&ictx->objs, &hwpt->obj);
-	return 0;
+	iommufd_object_publish_busy(&ictx->objs, &hwpt->obj);
+	rc = iommufd_attach(member, hwpt, report, data, left);
+	if (rc)
+		*left = hwpt;
+	else
+		iommufd_object_put(&ictx->objs, &hwpt->obj);
+	return rc;
 }
 
 /**
@@ -71,7 +72,9 @@ int iommufd_attach_ioas(struct iommufd_member *member, struct iommufd_ioas *ioas
 	struct iommufd_hwpt *left = NULL;
 	int rc;
 
-	mutex_lock(&ioas->auto_lock);
+	rc = mutex_lock_killable(&ioas->auto_lock);
+	if (rc)
+		return rc;
 	rc = attach_existing(member, ioas, report, data, &left);
 	if (does_not_fit(rc))
 		rc = attach_new(member, ioas, report, data, &left);

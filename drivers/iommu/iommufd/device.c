@@ -166,7 +166,7 @@ int iommufd_device_attach(struct iommufd_device *idev, u32 pt_id, iommufd_report
 	iommufd_object_put(objs, obj);
 	if (left)
 		iommufd_hwpt_unused(left);
-	return rc;
+	return rc == -EXDEV ? -EINVAL : rc;
 }
 EXPORT_SYMBOL_GPL(iommufd_device_attach);
 
