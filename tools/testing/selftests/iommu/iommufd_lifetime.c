@@ -1088,18 +1088,23 @@ TEST_F_TIMEOUT(fail, bind, 120)
 	ASSERT_EQ(0, edu_open(&edu, 1));
 	edu_close(&edu);
 	ASSERT_EQ(0, pci_keep_on(edu.bdf, true));
+	/* each time a context of its own: its table is empty, and what another one left behind would refuse it */
 	for (int n = 1, rc; failed; n++) {
+		int iommufd = open("/dev/iommu", O_RDWR);
+
 		ASSERT_GT(MANY, n);
+		ASSERT_LE(0, iommufd);
 		ASSERT_EQ_FOR(0, edu_open(&edu, 1), "failure %d", n);
 		fail_arm(self->nth, n);
-		rc = vfio_bind(edu.fd, self->iommufd, &edu.id);
+		rc = vfio_bind(edu.fd, iommufd, &edu.id);
 		failed = fail_happened(self->nth);
 		ASSERT_TRUE(failed || rc == 0) TH_LOG("no failure was left, and the call gave %d", rc);
 		/* not bound at all, or entirely; and the same file may try again */
 		ASSERT_EQ_FOR(rc ? -EINVAL : 0, vfio_detach(edu.fd), "failure %d gave %d", n, rc);
 		if (rc)
-			ASSERT_EQ_FOR(0, vfio_bind(edu.fd, self->iommufd, &edu.id), "failure %d gave %d", n, rc);
+			ASSERT_EQ_FOR(0, vfio_bind(edu.fd, iommufd, &edu.id), "failure %d gave %d", n, rc);
 		edu_close(&edu);
+		close(iommufd);
 		failures += !!rc;
 	}
 	EXPECT_LT(5, failures);
