@@ -9,6 +9,7 @@
 #include <linux/err.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "../object.h"
@@ -331,6 +332,43 @@ static void destroy_waits_for_every_holder(struct kunit *test)
 	finish(test, 1);
 }
 
+static void object_published_busy_is_found_and_stays(struct kunit *test)
+{
+	struct thing *thing = reserve(test, &thing_ops);
+	struct fixture *f = test->priv;
+	struct waiter *w;
+
+	iommufd_object_publish_busy(&f->objs, &thing->obj);
+	KUNIT_EXPECT_EQ(test, thing->obj.busy, 1U);
+	expect_found(test, thing);
+	w = start_waiting(test, thing, CALL_DESTROY);
+	expect_still_waiting(test, w);
+	iommufd_object_put(&f->objs, &thing->obj);
+	expect_returns(test, w);
+	finish(test, 1);
+}
+
+static void killed_destroyer_leaves_the_object(struct kunit *test)
+{
+	struct thing *thing = publish(test, &thing_ops);
+	struct fixture *f = test->priv;
+	int rc;
+
+	hold(test, thing);
+	/* Nobody sends signals to a kernel thread, so nobody else looks at them */
+	sigaddset(&current->pending.signal, SIGKILL);
+	set_thread_flag(TIF_SIGPENDING);
+	rc = iommufd_object_destroy(&f->objs, thing->obj.id);
+	sigdelset(&current->pending.signal, SIGKILL);
+	clear_thread_flag(TIF_SIGPENDING);
+	KUNIT_EXPECT_EQ(test, rc, -EINTR);
+	KUNIT_EXPECT_EQ(test, f->destroyed, 0U);
+	expect_found(test, thing);
+	iommufd_object_put(&f->objs, &thing->obj);
+	KUNIT_EXPECT_EQ(test, iommufd_object_destroy(&f->objs, thing->obj.id), 0);
+	finish(test, 1);
+}
+
 static void destroy_waits_for_its_own_object_only(struct kunit *test)
 {
 	struct thing *thing = publish(test, &thing_ops);
@@ -568,6 +606,8 @@ static struct kunit_case object_cases[] = {
 	KUNIT_CASE(destroy_refused_while_linked),
 	KUNIT_CASE(destroy_refused_while_linked_and_busy_does_not_wait),
 	KUNIT_CASE(destroy_waits_for_every_holder),
+	KUNIT_CASE(object_published_busy_is_found_and_stays),
+	KUNIT_CASE(killed_destroyer_leaves_the_object),
 	KUNIT_CASE(destroy_waits_for_its_own_object_only),
 	KUNIT_CASE(link_made_while_destroy_waits_brings_the_object_back),
 	KUNIT_CASE(retire_destroys_what_nothing_links),
