@@ -10,10 +10,16 @@
  * can bind to a device of the group; and a device that joins the group is attached to the domain the group has. A
  * device that is removed leaves first: nothing the owner does reaches it while the IOMMU driver forgets it.
  *
+ * Without an owner a group is attached to its default domain; or it is blocked, when attaching that failed. A claim
+ * starts from either. A driver that does DMA through the kernel gets the group once the default domain is attached.
+ *
  * Locking: group->mutex covers owner, owner_cnt, domain and the lists of devices.
  */
+#define pr_fmt(fmt) "iommu: " fmt
+
 #include <linux/irqdomain.h>
 #include <linux/limits.h>
+#include <linux/printk.h>
 
 #include "iommu-priv.h"
 
@@ -71,13 +77,60 @@ struct group_device *__iommu_group_unlink_device(struct iommu_group *group, stru
 	return gdev;
 }
 
+static int __iommu_group_attach_default(struct iommu_group *group)
+{
+	int rc = __iommu_group_set_domain(group, group->default_domain);
+
+	/* The devices before the one that failed have gone already */
+	if (rc)
+		__iommu_attach_group(group->blocking_domain, group);
+	return rc;
+}
+
+/**
+ * __iommu_group_give_back() - Return a group to its default domain when its owner is gone
+ * @group: the group
+ *
+ * Should the driver have no memory for that, the group stays blocked, out of reach of what the owner mapped.
+ *
+ * Context: group->mutex held.
+ */
+void __iommu_group_give_back(struct iommu_group *group)
+{
+	int rc;
+
+	lockdep_assert_held(&group->mutex);
+
+	__iommu_group_set_domain(group, group->blocking_domain);
+	rc = __iommu_group_attach_default(group);
+	if (rc)
+		pr_err_ratelimited("group %d stays blocked: its default domain cannot be attached (%d)\n",
+				   group->id, rc);
+}
+
+/**
+ * __iommu_group_unblock() - Repeat a __iommu_group_give_back() that failed
+ * @group: group without an owner
+ *
+ * Context: group->mutex held.
+ * Return: 0, also when it did not fail; or -errno with the group blocked as before.
+ */
+int __iommu_group_unblock(struct iommu_group *group)
+{
+	lockdep_assert_held(&group->mutex);
+
+	if (!group->blocking_domain || group->domain != group->blocking_domain)
+		return 0;
+	return __iommu_group_attach_default(group);
+}
+
 static int __iommu_group_take(struct iommu_group *group, void *owner)
 {
 	int rc;
 
 	lockdep_assert_held(&group->mutex);
 
-	if (group->domain && group->domain != group->default_domain)
+	if (group->domain && group->domain != group->default_domain && group->domain != group->blocking_domain)
 		return -EBUSY;
 
 	rc = __iommu_group_alloc_blocking_domain(group);
@@ -153,7 +206,7 @@ void iommu_device_release_dma_owner(struct device *dev)
 	mutex_lock(&group->mutex);
 	if (!WARN_ON(!group->owner_cnt || !group->owner) && !--group->owner_cnt) {
 		group->owner = NULL;
-		WARN_ON(__iommu_group_set_domain(group, group->default_domain));
+		__iommu_group_give_back(group);
 	}
 	mutex_unlock(&group->mutex);
 

@@ -20,6 +20,8 @@ int __iommu_group_alloc_blocking_domain(struct iommu_group *group);
 /* iommu-owner.c */
 void iommu_group_hide_device(struct device *dev);
 struct group_device *__iommu_group_unlink_device(struct iommu_group *group, struct device *dev);
+void __iommu_group_give_back(struct iommu_group *group);
+int __iommu_group_unblock(struct iommu_group *group);
 int iommu_device_claim_dma_owner(struct device *dev, void *owner);
 void iommu_device_release_dma_owner(struct device *dev);
 bool iommu_device_has_isolated_msi(struct device *dev);
