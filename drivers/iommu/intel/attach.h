@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Between iommu.c and the files that do for it what is more than a hook: attach.c and iommufd.c
+ * Between iommu.c and the files that do for it what is more than a hook: attach.c, map.c and iommufd.c
  */
 #ifndef __INTEL_ATTACH_H
 #define __INTEL_ATTACH_H
@@ -21,6 +21,10 @@ int domain_attach_iommu(struct dmar_domain *domain, struct intel_iommu *iommu);
 void domain_detach_iommu(struct dmar_domain *domain, struct intel_iommu *iommu);
 int domain_add_dev_info(struct dmar_domain *domain, struct device *dev);
 void device_block_translation(struct device *dev);
+void domain_unmap(struct dmar_domain *domain, unsigned long start_pfn, unsigned long last_pfn,
+		  struct list_head *freelist);
+void iommu_flush_iotlb_psi(struct intel_iommu *iommu, struct dmar_domain *domain, unsigned long pfn,
+			   unsigned long pages, int ih, int map);
 void __iommu_flush_dev_iotlb(struct device_domain_info *info, u64 addr, unsigned int mask);
 int prepare_domain_attach_device(struct iommu_domain *domain, struct device *dev);
 struct iommu_domain *intel_iommu_domain_alloc(unsigned int type);
@@ -34,6 +38,9 @@ int intel_attach_dev(struct dmar_domain *domain, struct device *dev);
 int intel_iommu_replace_prepare(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev);
 void intel_iommu_replace_commit(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev);
 void intel_iommu_replace_abort(struct iommu_domain *domain, struct device *dev);
+
+/* map.c */
+void intel_domain_clear(struct dmar_domain *domain, unsigned long pfn, unsigned long pages);
 
 /* iommufd.c */
 struct iommu_domain *intel_iommu_domain_alloc_settled(struct device *dev, u32 flags);

@@ -949,6 +949,39 @@ TEST_F_TIMEOUT(fail, map, 120)
 	EXPECT_LT(3, failures);
 }
 
+/* The first page-table page of a range is filled when memory for the next one is missing. */
+TEST_F_TIMEOUT(fail, map_that_failed_left_nothing, 120)
+{
+	uint8_t *mem = mmap(NULL, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	uint64_t iova = MIB;
+	int failures = 0;
+
+	if (self->nth < 0)
+		SKIP(return, NO_FAULT_INJECTION);
+
+	ASSERT_NE(MAP_FAILED, (void *)mem) TH_LOG("a huge page of 2 MiB: %s", strerror(errno));
+	ASSERT_EQ(0, vfio_attach(self->edu.fd, self->ioas, NULL));
+	for (int n = 1, failed = 1, rc; failed && n < MANY; n++) {
+		long faults = iommu_fault_count();
+
+		iova += 1UL << 30;
+		fail_arm(self->nth, n);
+		rc = ioas_map_at(self->iommufd, self->ioas, mem, HUGE_PAGE, iova);
+		failed = fail_happened(self->nth);
+		ASSERT_TRUE(failed || rc == 0) TH_LOG("no failure was left, and the call gave %d", rc);
+		if (rc) {
+			failures++;
+			ASSERT_EQ_FOR(0, pages_pinned(), "failure %d gave %d", n, rc);
+			ASSERT_EQ(0, edu_store(&self->edu, iova, BYTES));
+			ASSERT_TRUE(iommu_fault_seen(faults)) TH_LOG("failure %d gave %d, and a hole", n, rc);
+			ASSERT_EQ_FOR(0, ioas_map_at(self->iommufd, self->ioas, mem, HUGE_PAGE, iova), "failure %d", n);
+		}
+		ASSERT_EQ_FOR(0, ioas_unmap(self->iommufd, self->ioas, iova, HUGE_PAGE, NULL), "failure %d", n);
+	}
+	EXPECT_LT(3, failures);
+	munmap(mem, HUGE_PAGE);
+}
+
 TEST_F_TIMEOUT(fail, unmap_takes_all_or_nothing, 120)
 {
 	int failures = 0;
