@@ -40,6 +40,7 @@ void intel_iommu_replace_commit(struct iommu_domain *domain, struct iommu_domain
 void intel_iommu_replace_abort(struct iommu_domain *domain, struct device *dev);
 
 /* map.c */
+unsigned int intel_flush_order(unsigned long pfn, unsigned long pages);
 void intel_domain_clear(struct dmar_domain *domain, unsigned long pfn, unsigned long pages);
 
 /* iommufd.c */

@@ -12,6 +12,18 @@
 #include "attach.h"
 
 /**
+ * intel_flush_order() - Size of the invalidation that reaches a range
+ * @pfn: first page
+ * @pages: number of pages, not 0
+ *
+ * Return: order of the smallest block of pages, aligned to its size, that holds the range.
+ */
+unsigned int intel_flush_order(unsigned long pfn, unsigned long pages)
+{
+	return fls_long(pfn ^ (pfn + pages - 1));
+}
+
+/**
  * intel_domain_clear() - Take out whatever a range maps
  * @domain: a domain
  * @pfn: first page
