@@ -42,6 +42,7 @@ void intel_iommu_replace_abort(struct iommu_domain *domain, struct device *dev);
 /* map.c */
 unsigned int intel_flush_order(unsigned long pfn, unsigned long pages);
 void intel_domain_clear(struct dmar_domain *domain, unsigned long pfn, unsigned long pages);
+void *intel_domain_alloc_table(struct dmar_domain *domain);
 
 /* iommufd.c */
 struct iommu_domain *intel_iommu_domain_alloc_settled(struct device *dev, u32 flags);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * map - what mapping needs besides the writing of entries: a clean way out
+ * map - what mapping needs besides the writing of entries: memory for tables, and a clean way out
  *
  * Hardware walks the tables at any time. An entry is cleared first, then everything that hardware remembers of it is
  * flushed, and only then may the memory it led to be freed.
  *
  * Locking: none. The caller sees to it that nobody else changes the range in this domain.
  */
+#include <linux/gfp.h>
 #include <linux/mm.h>
 
 #include "attach.h"
@@ -46,4 +47,19 @@ void intel_domain_clear(struct dmar_domain *domain, unsigned long pfn, unsigned 
 	rcu_read_unlock();
 
 	put_pages_list(&tables);
+}
+
+/**
+ * intel_domain_alloc_table() - Allocate a page-table page for a mapping
+ * @domain: a domain
+ *
+ * Context: May sleep when @domain was allocated for /dev/iommu. Others are mapped in atomic context too.
+ * Return: a zeroed page, freed by free_pgtable_page() or put_pages_list(); or NULL.
+ */
+void *intel_domain_alloc_table(struct dmar_domain *domain)
+{
+	gfp_t gfp = domain->settled ? GFP_KERNEL_ACCOUNT : GFP_ATOMIC;
+	struct page *page = alloc_pages_node(domain->nid, gfp | __GFP_ZERO, 0);
+
+	return page ? page_address(page) : NULL;
 }
