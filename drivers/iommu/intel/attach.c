@@ -327,6 +327,31 @@ static int block_and_attach(struct dmar_domain *new, struct device *dev)
 	return rc;
 }
 
+static bool is_at_home(struct device_domain_info *info)
+{
+	struct iommu_group *group = info->dev->iommu_group;
+
+	return group && info->domain && group->default_domain == &info->domain->domain;
+}
+
+/* Its group's default domain keeps a reference to the IOMMU: going back needs neither memory nor a domain id */
+static void keep_way_back(struct device_domain_info *info)
+{
+	if (!info->way_back && is_at_home(info) && intel_domain_get_iommu(info->domain, info->iommu))
+		info->way_back = info->domain;
+}
+
+/**
+ * intel_forget_way_back() - A device is back in its group's default domain, or is removed
+ * @info: what the driver knows about the device
+ */
+void intel_forget_way_back(struct device_domain_info *info)
+{
+	if (info->way_back)
+		domain_detach_iommu(info->way_back, info->iommu);
+	info->way_back = NULL;
+}
+
 static int move_dev(struct dmar_domain *domain, struct device *dev)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
@@ -352,7 +377,8 @@ static int move_dev(struct dmar_domain *domain, struct device *dev)
  * @dev: the device
  *
  * Attaching to the group's blocking domain never fails: its caller frees the old domain next. Lacking memory or a
- * domain id, the device is blocked with no domain at all.
+ * domain id, the device is blocked with no domain at all. Nor does going back to the group's default domain fail, as a
+ * reference of it was kept.
  *
  * Context: group->mutex held.
  * Return: 0, also when it is attached there already; or -errno with the device attached as before: -EINVAL when the
@@ -366,11 +392,14 @@ int intel_attach_dev(struct dmar_domain *domain, struct device *dev)
 	if (info->domain == domain)
 		return 0;
 
+	keep_way_back(info);
 	rc = move_dev(domain, dev);
 	if (rc && dev->iommu_group && dev->iommu_group->blocking_domain == &domain->domain) {
 		device_block_translation(dev);
 		rc = 0;
 	}
+	if (is_at_home(info))
+		intel_forget_way_back(info);
 	return rc;
 }
 

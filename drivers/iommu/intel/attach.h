@@ -35,6 +35,7 @@ bool intel_domain_get_iommu(struct dmar_domain *domain, struct intel_iommu *iomm
 bool intel_domain_may_change(struct dmar_domain *domain);
 int intel_domain_check(struct dmar_domain *domain, struct intel_iommu *iommu);
 int intel_attach_dev(struct dmar_domain *domain, struct device *dev);
+void intel_forget_way_back(struct device_domain_info *info);
 int intel_iommu_replace_prepare(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev);
 void intel_iommu_replace_commit(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev);
 void intel_iommu_replace_abort(struct iommu_domain *domain, struct device *dev);
