@@ -65,6 +65,15 @@ static int object_test_init(struct kunit *test)
 	return 0;
 }
 
+/* Ids that a case left reserved keep nodes of the table */
+static void object_test_exit(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	if (f)
+		xa_destroy(&f->objs.table);
+}
+
 static struct thing *reserve(struct kunit *test, const struct iommufd_object_ops *ops)
 {
 	struct thing *thing = kunit_kzalloc(test, sizeof(*thing), GFP_KERNEL);
@@ -624,6 +633,7 @@ static struct kunit_case object_cases[] = {
 static struct kunit_suite object_suite = {
 	.name = "object",
 	.init = object_test_init,
+	.exit = object_test_exit,
 	.test_cases = object_cases,
 };
 
