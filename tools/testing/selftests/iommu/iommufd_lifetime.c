@@ -1144,4 +1144,56 @@ TEST_F_TIMEOUT(fail, bind, 120)
 	EXPECT_EQ(0, pci_keep_on(edu.bdf, false));
 }
 
+/*
+ * Small allocations of this task that fail from some point on, and not only once: what tries again when memory is short,
+ * as an id table does, fails as well.
+ */
+static int memory_may_run_out(bool on)
+{
+	int rc = write_file("/sys/kernel/debug/failslab/probability", "0");
+
+	rc = rc ?: write_file("/sys/kernel/debug/failslab/task-filter", on ? "Y" : "N");
+	rc = rc ?: write_file("/sys/kernel/debug/failslab/times", on ? "-1" : "1");
+	return on && !rc ? write_file("/sys/kernel/debug/failslab/probability", "100") : rc;
+}
+
+TEST_F_TIMEOUT(fail, bind_while_memory_runs_out, 240)
+{
+	const int step = 64, enough = 256 * 1024;
+	int task = open("/proc/thread-self/make-it-fail", O_RDWR);
+	int failures = 0, rc = -1;
+	struct edu edu;
+
+	if (self->nth < 0 || task < 0)
+		SKIP(return, NO_FAULT_INJECTION);
+
+	ASSERT_EQ(0, edu_open(&edu, 1));
+	edu_close(&edu);
+	ASSERT_EQ(0, pci_keep_on(edu.bdf, true));
+	ASSERT_EQ(0, memory_may_run_out(true));
+	for (int space = 0; rc; space += step) {
+		int iommufd = open("/dev/iommu", O_RDWR);
+		char text[16];
+
+		ASSERT_GT(enough, space);
+		ASSERT_LE(0, iommufd);
+		ASSERT_EQ_FOR(0, edu_open(&edu, 1), "%d bytes", space);
+		snprintf(text, sizeof(text), "%d", space);
+		ASSERT_EQ(0, write_file("/sys/kernel/debug/failslab/space", text));
+		ASSERT_EQ(1, pwrite(task, "1", 1, 0));
+		rc = vfio_bind(edu.fd, iommufd, &edu.id);
+		ASSERT_EQ(1, pwrite(task, "0", 1, 0));
+		ASSERT_EQ_FOR(rc ? -EINVAL : 0, vfio_detach(edu.fd), "%d bytes gave %d", space, rc);
+		if (rc)
+			ASSERT_EQ_FOR(0, vfio_bind(edu.fd, iommufd, &edu.id), "%d bytes gave %d", space, rc);
+		edu_close(&edu);
+		close(iommufd);
+		failures += !!rc;
+	}
+	EXPECT_LT(10, failures);
+	EXPECT_EQ(0, memory_may_run_out(false));
+	EXPECT_EQ(0, pci_keep_on(edu.bdf, false));
+	close(task);
+}
+
 TEST_HARNESS_MAIN
