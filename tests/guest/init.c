@@ -37,8 +37,8 @@
 #define MAX_SPLATS	64
 #define EXIT_PORT	0xf4
 /*
- * memory that a run may leave behind in caches of the kernel; pinned pages and huge pages are counted exactly. KASAN keeps
- * up to a 32nd of all memory in quarantine, and the stacks of who allocated and freed what.
+ * memory that a run may leave behind in caches of the kernel; pinned pages and huge pages are counted exactly. KASAN
+ * keeps up to a 32nd of all memory in quarantine, and the stacks of who allocated and freed what.
  */
 #define FREE_SLACK_KB		(48 * 1024)
 #define FREE_SLACK_DEBUG_KB	(192 * 1024)
