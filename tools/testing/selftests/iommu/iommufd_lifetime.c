@@ -1145,8 +1145,8 @@ TEST_F_TIMEOUT(fail, bind, 120)
 }
 
 /*
- * Small allocations of this task that fail from some point on, and not only once: what tries again when memory is short,
- * as an id table does, fails as well.
+ * Small allocations of this task that fail from some point on, and not only once: what tries again when memory is
+ * short, as an id table does, fails as well.
  */
 static int memory_may_run_out(bool on)
 {
