@@ -292,7 +292,8 @@ TEST_F(device, attach_and_detach_refuse_bad_arguments)
 	EXPECT_EQ(-EFAULT, iommu_call(self->dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, page));
 	munmap(page, PAGE);
 
-	/* so nothing holds the address space; and the first version of the struct will do */
+	/* so nothing holds the address space, or part of it; and the first version of the struct will do */
+	EXPECT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem, PAGE, MSI_WINDOW));
 	EXPECT_EQ(0, iommu_destroy(self->iommufd, self->ioas));
 	ASSERT_EQ(0, ioas_alloc(self->iommufd, &self->ioas));
 	attach = good;

@@ -1121,7 +1121,7 @@ TEST_F_TIMEOUT(fail, bind, 120)
 	ASSERT_EQ(0, edu_open(&edu, 1));
 	edu_close(&edu);
 	ASSERT_EQ(0, pci_keep_on(edu.bdf, true));
-	/* each time a context of its own: its table is empty, and what another one left behind would refuse it */
+	/* each time a context of its own, whose tables are empty */
 	for (int n = 1, rc; failed; n++) {
 		int iommufd = open("/dev/iommu", O_RDWR);
 
@@ -1132,10 +1132,10 @@ TEST_F_TIMEOUT(fail, bind, 120)
 		rc = vfio_bind(edu.fd, iommufd, &edu.id);
 		failed = fail_happened(self->nth);
 		ASSERT_TRUE(failed || rc == 0) TH_LOG("no failure was left, and the call gave %d", rc);
-		/* not bound at all, or entirely; and the same file may try again */
+		/* not bound at all, or entirely; and the same file may try again, for another owner */
 		ASSERT_EQ_FOR(rc ? -EINVAL : 0, vfio_detach(edu.fd), "failure %d gave %d", n, rc);
 		if (rc)
-			ASSERT_EQ_FOR(0, vfio_bind(edu.fd, iommufd, &edu.id), "failure %d gave %d", n, rc);
+			ASSERT_EQ_FOR(0, vfio_bind(edu.fd, self->iommufd, &edu.id), "failure %d gave %d", n, rc);
 		edu_close(&edu);
 		close(iommufd);
 		failures += !!rc;
@@ -1185,7 +1185,7 @@ TEST_F_TIMEOUT(fail, bind_while_memory_runs_out, 240)
 		ASSERT_EQ(1, pwrite(task, "0", 1, 0));
 		ASSERT_EQ_FOR(rc ? -EINVAL : 0, vfio_detach(edu.fd), "%d bytes gave %d", space, rc);
 		if (rc)
-			ASSERT_EQ_FOR(0, vfio_bind(edu.fd, iommufd, &edu.id), "%d bytes gave %d", space, rc);
+			ASSERT_EQ_FOR(0, vfio_bind(edu.fd, self->iommufd, &edu.id), "%d bytes gave %d", space, rc);
 		edu_close(&edu);
 		close(iommufd);
 		failures += !!rc;
