@@ -8,8 +8,6 @@
 #ifndef __LINUX_IOMMUFD_H
 #define __LINUX_IOMMUFD_H
 
-#include <linux/err.h>
-#include <linux/errno.h>
 #include <linux/types.h>
 
 struct device;
@@ -30,7 +28,6 @@ struct iommufd_device;
  */
 typedef int (*iommufd_report_fn)(void *data, u32 pt_id);
 
-#if IS_ENABLED(CONFIG_IOMMUFD)
 struct iommufd_ctx *iommufd_ctx_from_file(struct file *file);
 struct iommufd_ctx *iommufd_ctx_from_fd(int fd);
 void iommufd_ctx_get(struct iommufd_ctx *ictx);
@@ -39,28 +36,8 @@ void iommufd_ctx_put(struct iommufd_ctx *ictx);
 struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct device *dev);
 void iommufd_device_unbind(struct iommufd_device *idev);
 u32 iommufd_device_id(struct iommufd_device *idev);
-struct iommufd_ctx *iommufd_device_ctx(struct iommufd_device *idev);
 
 int iommufd_device_attach(struct iommufd_device *idev, u32 pt_id, iommufd_report_fn report, void *data);
 void iommufd_device_detach(struct iommufd_device *idev);
-#else /* !CONFIG_IOMMUFD */
-static inline struct iommufd_ctx *iommufd_ctx_from_file(struct file *file)
-{
-	return ERR_PTR(-EOPNOTSUPP);
-}
-
-static inline struct iommufd_ctx *iommufd_ctx_from_fd(int fd)
-{
-	return ERR_PTR(-EOPNOTSUPP);
-}
-
-static inline void iommufd_ctx_get(struct iommufd_ctx *ictx)
-{
-}
-
-static inline void iommufd_ctx_put(struct iommufd_ctx *ictx)
-{
-}
-#endif /* CONFIG_IOMMUFD */
 
 #endif

@@ -120,18 +120,6 @@ u32 iommufd_device_id(struct iommufd_device *idev)
 EXPORT_SYMBOL_GPL(iommufd_device_id);
 
 /**
- * iommufd_device_ctx() - The context a device is bound to
- * @idev: bound device
- *
- * Return: the context, without a reference of its own.
- */
-struct iommufd_ctx *iommufd_device_ctx(struct iommufd_device *idev)
-{
-	return idev->ictx;
-}
-EXPORT_SYMBOL_GPL(iommufd_device_ctx);
-
-/**
  * iommufd_device_attach() - Attach a device, or replace what it is attached to
  * @idev: bound device
  * @pt_id: id of an IOAS, for which a page table is found or made, or of a page table
