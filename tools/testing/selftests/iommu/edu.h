@@ -77,12 +77,13 @@ static inline int edu_find(unsigned int nth, char bdf[16])
 	return rc;
 }
 
-static inline int pci_driver(const char *bdf, char *name, size_t size)
+/* Last part of where a link of the device points to: its driver, the number of its group */
+static inline int pci_link(const char *bdf, const char *attr, char *name, size_t size)
 {
 	char path[128], link[256], *base;
 	ssize_t n;
 
-	pci_attr_path(path, sizeof(path), bdf, "driver");
+	pci_attr_path(path, sizeof(path), bdf, attr);
 	n = readlink(path, link, sizeof(link) - 1);
 	if (n < 0)
 		return -errno;
@@ -90,6 +91,11 @@ static inline int pci_driver(const char *bdf, char *name, size_t size)
 	base = strrchr(link, '/');
 	snprintf(name, size, "%.32s", base ? base + 1 : link);
 	return 0;
+}
+
+static inline int pci_driver(const char *bdf, char *name, size_t size)
+{
+	return pci_link(bdf, "driver", name, size);
 }
 
 /* Hands the device to vfio-pci; nothing happens when it is there already. */
@@ -113,16 +119,10 @@ static inline int pci_use_vfio(const char *bdf)
 
 static inline int pci_group(const char *bdf)
 {
-	char path[128], link[256], *base;
-	ssize_t n;
+	char number[64];
+	int rc = pci_link(bdf, "iommu_group", number, sizeof(number));
 
-	pci_attr_path(path, sizeof(path), bdf, "iommu_group");
-	n = readlink(path, link, sizeof(link) - 1);
-	if (n < 0)
-		return -errno;
-	link[n] = 0;
-	base = strrchr(link, '/');
-	return base ? atoi(base + 1) : -EINVAL;
+	return rc ?: atoi(number);
 }
 
 /* "/dev/vfio/devices/vfioN" of a device that vfio-pci owns */
