@@ -6,6 +6,9 @@
  * driver is told the device first, so that everything is known at once and mapping may come before attaching.
  */
 #include <linux/err.h>
+#include <linux/pci-ats.h>
+#include <linux/pci.h>
+#include <linux/property.h>
 #include <uapi/linux/iommufd.h>
 
 #include "iommu-priv.h"
@@ -76,3 +79,29 @@ void *iommu_device_hw_info(struct device *dev, u32 *len, u32 *type)
 	return ops->hw_info ? ops->hw_info(dev, len, type) : NULL;
 }
 EXPORT_SYMBOL_GPL(iommu_device_hw_info);
+
+/**
+ * iommu_device_max_pasids() - How many PASIDs a device can use now
+ * @dev: a device
+ *
+ * A PCI device says so in its PASID capability, once that is enabled; for any other one the firmware does. The IOMMU
+ * may allow less.
+ *
+ * Context: @dev stays in its group meanwhile.
+ * Return: PASIDs below this number can be used; 0 when none can.
+ */
+u32 iommu_device_max_pasids(struct device *dev)
+{
+	u32 max = 0, bits;
+
+	if (!device_ops(dev))
+		return 0;
+	if (dev_is_pci(dev)) {
+		if (to_pci_dev(dev)->pasid_enabled)
+			max = max_t(int, pci_max_pasids(to_pci_dev(dev)), 0);
+	} else if (!device_property_read_u32(dev, "pasid-num-bits", &bits)) {
+		max = 1U << min(bits, 20U);
+	}
+	return min_t(u32, max, dev->iommu->iommu_dev->max_pasids);
+}
+EXPORT_SYMBOL_GPL(iommu_device_max_pasids);

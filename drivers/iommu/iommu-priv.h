@@ -33,5 +33,6 @@ int iommu_group_replace_domain(struct iommu_group *group, struct iommu_domain *o
 /* iommu-domain.c */
 struct iommu_domain *iommu_domain_alloc_for_device(struct device *dev, u32 flags);
 void *iommu_device_hw_info(struct device *dev, u32 *len, u32 *type);
+u32 iommu_device_max_pasids(struct device *dev);
 
 #endif

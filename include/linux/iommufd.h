@@ -3,7 +3,8 @@
  * The kernel side of /dev/iommu: what a device driver calls that hands its device to user space.
  *
  * The order of a device's life is bind, then any number of attach and detach, then unbind. A driver calls these from
- * its own file operations; none of them may be called from interrupt context, and no caller may hold mmap_lock.
+ * its own file operations; none of them may be called from interrupt context, and no caller may hold mmap_lock. A device
+ * that does its DMA in software (an mdev) uses an access instead: create, attach, then pin pages or copy, destroy.
  */
 #ifndef __LINUX_IOMMUFD_H
 #define __LINUX_IOMMUFD_H
@@ -12,8 +13,10 @@
 
 struct device;
 struct file;
+struct iommufd_access;
 struct iommufd_ctx;
 struct iommufd_device;
+struct page;
 
 /**
  * typedef iommufd_report_fn - Told which page table an attach is going to use
@@ -39,5 +42,30 @@ u32 iommufd_device_id(struct iommufd_device *idev);
 
 int iommufd_device_attach(struct iommufd_device *idev, u32 pt_id, iommufd_report_fn report, void *data);
 void iommufd_device_detach(struct iommufd_device *idev);
+
+/**
+ * struct iommufd_access_ops - What an emulated device does when memory goes
+ * @unmap: [@iova, @last], inclusive, goes. When this returns, the device must have given back every page that it pinned
+ *	   there, and must not ask for one again. It may sleep and may call iommufd_access_unpin_pages(). The callers of
+ *	   the other functions here must not hold a lock that it takes. Without it the device cannot pin.
+ */
+struct iommufd_access_ops {
+	void (*unmap)(void *data, unsigned long iova, unsigned long last);
+};
+
+/* What iommufd_access_pin_pages() and iommufd_access_rw() are asked for */
+#define IOMMUFD_ACCESS_WRITE	(1U << 0)	/* memory is going to be written; otherwise it is read */
+#define IOMMUFD_ACCESS_REMOTE	(1U << 1)	/* treat the memory as that of another process, although it is the caller's */
+
+struct iommufd_access *iommufd_access_create(struct iommufd_ctx *ictx, const struct iommufd_access_ops *ops,
+					     void *data);
+void iommufd_access_destroy(struct iommufd_access *access);
+u32 iommufd_access_id(struct iommufd_access *access);
+int iommufd_access_attach(struct iommufd_access *access, u32 ioas_id);
+void iommufd_access_detach(struct iommufd_access *access);
+int iommufd_access_pin_pages(struct iommufd_access *access, unsigned long iova, unsigned long length,
+			     struct page **pages, unsigned int flags);
+void iommufd_access_unpin_pages(struct iommufd_access *access, unsigned long iova, unsigned long length);
+int iommufd_access_rw(struct iommufd_access *access, unsigned long iova, void *buf, size_t length, unsigned int flags);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include <linux/iommu.h>
 #include <linux/iommufd.h>
+#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/pci-ats.h>
 #include <linux/pci.h>
@@ -26,13 +27,11 @@ MODULE_PARM_DESC(allow_unsafe_interrupts,
 static void device_object_destroy(struct iommufd_object *obj)
 {
 	struct iommufd_device *idev = container_of(obj, struct iommufd_device, obj);
-	struct iommufd_ctx *ictx = idev->ictx;
 
 	iommufd_detach(&idev->member);
 	iommu_device_release_dma_owner(idev->member.dev);
 	iommufd_group_put(idev->member.igroup);
 	kfree(idev);
-	iommufd_ctx_put(ictx);
 }
 
 const struct iommufd_object_ops iommufd_device_ops = {
@@ -40,15 +39,13 @@ const struct iommufd_object_ops iommufd_device_ops = {
 };
 
 /**
- * iommufd_device_bind() - Hand a device to a context
- * @ictx: context; it lives on at least until iommufd_device_unbind()
- * @dev: device, bound to the calling driver, which does no DMA API and calls this from its own file operations
+ * iommufd_device_create() - Make the object of a device that lives inside a context
+ * @ictx: context; the caller sees to it that iommufd_device_remove() comes before its end
+ * @dev: device
  *
- * Return: the bound device, or ERR_PTR with nothing changed: -ENODEV without an IOMMU; -EINVAL if the IOMMU does not
- * keep DMA coherent with the CPU's caches; -EPERM if MSIs are not isolated, or the group is in use by a kernel driver
- * or another owner; -EBUSY if the group's domain is in other hands; -ENOMEM.
+ * Return: the bound device, or ERR_PTR as in iommufd_device_bind().
  */
-struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct device *dev)
+struct iommufd_device *iommufd_device_create(struct iommufd_ctx *ictx, struct device *dev)
 {
 	struct iommufd_device *idev;
 	int rc;
@@ -80,7 +77,6 @@ struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct devi
 	rc = iommufd_object_reserve(&ictx->objs, &idev->obj, &iommufd_device_ops);
 	if (rc)
 		goto err_owner;
-	iommufd_ctx_get(ictx);
 	iommufd_object_publish(&ictx->objs, &idev->obj);
 	return idev;
 
@@ -91,6 +87,33 @@ err_group:
 err_free:
 	kfree(idev);
 	return ERR_PTR(rc);
+}
+
+/**
+ * iommufd_device_remove() - Undo iommufd_device_create()
+ * @idev: bound device; one that is still attached is detached
+ */
+void iommufd_device_remove(struct iommufd_device *idev)
+{
+	iommufd_object_remove(&idev->ictx->objs, &idev->obj);
+}
+
+/**
+ * iommufd_device_bind() - Hand a device to a context
+ * @ictx: context; it lives on at least until iommufd_device_unbind()
+ * @dev: device, bound to the calling driver, which does no DMA API and calls this from its own file operations
+ *
+ * Return: the bound device, or ERR_PTR with nothing changed: -ENODEV without an IOMMU; -EINVAL if the IOMMU does not
+ * keep DMA coherent with the CPU's caches; -EPERM if MSIs are not isolated, or the group is in use by a kernel driver
+ * or another owner; -EBUSY if the group's domain is in other hands; -ENOMEM.
+ */
+struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct device *dev)
+{
+	struct iommufd_device *idev = iommufd_device_create(ictx, dev);
+
+	if (!IS_ERR(idev))
+		iommufd_ctx_get(ictx);
+	return idev;
 }
 EXPORT_SYMBOL_GPL(iommufd_device_bind);
 
@@ -103,7 +126,10 @@ EXPORT_SYMBOL_GPL(iommufd_device_bind);
  */
 void iommufd_device_unbind(struct iommufd_device *idev)
 {
-	iommufd_object_remove(&idev->ictx->objs, &idev->obj);
+	struct iommufd_ctx *ictx = idev->ictx;
+
+	iommufd_device_remove(idev);
+	iommufd_ctx_put(ictx);
 }
 EXPORT_SYMBOL_GPL(iommufd_device_unbind);
 
@@ -172,9 +198,9 @@ EXPORT_SYMBOL_GPL(iommufd_device_detach);
 
 static u64 hw_capabilities(struct device *dev)
 {
-	if (dev_is_pci(dev) && !pci_ats_supported(to_pci_dev(dev)))
-		return IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
-	return 0;
+	if (dev_is_pci(dev) && pci_ats_supported(to_pci_dev(dev)))
+		return 0;
+	return IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
 }
 
 /* Copy what the driver said, cut or filled up with zeros to the user's buffer */
@@ -228,7 +254,7 @@ int iommufd_ioctl_get_hw_info(struct iommufd_ucmd *ucmd)
 	if (rc)
 		goto out_free;
 	cmd->out_data_type = type;
-	cmd->out_max_pasid_log2 = 0;
+	cmd->out_max_pasid_log2 = ilog2(iommu_device_max_pasids(idev->member.dev) ?: 1);
 	cmd->out_capabilities = hw_capabilities(idev->member.dev);
 	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 out_free:

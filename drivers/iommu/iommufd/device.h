@@ -10,7 +10,7 @@
 /**
  * struct iommufd_device - A device that a kernel driver has handed to a context
  * @obj: its id
- * @ictx: the context, referenced
+ * @ictx: the context
  * @member: the device and its group
  */
 struct iommufd_device {
@@ -27,6 +27,9 @@ static inline struct iommufd_device *iommufd_get_device(struct iommufd_ctx *ictx
 
 	return IS_ERR(obj) ? ERR_CAST(obj) : container_of(obj, struct iommufd_device, obj);
 }
+
+struct iommufd_device *iommufd_device_create(struct iommufd_ctx *ictx, struct device *dev);
+void iommufd_device_remove(struct iommufd_device *idev);
 
 int iommufd_ioctl_get_hw_info(struct iommufd_ucmd *ucmd);
 
