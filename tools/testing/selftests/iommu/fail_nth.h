@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * fail_nth - let one allocation or copy of a call fail, or all from some point on
+ */
+#ifndef SELFTESTS_IOMMU_FAIL_NTH_H
+#define SELFTESTS_IOMMU_FAIL_NTH_H
+
+#include "iommu_test.h"
+
+#define MANY	2000	/* no call has as many points of failure */
+
+#define NO_FAULT_INJECTION "no fault injection: CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC or debugfs is missing"
+
+/* The files that say what may fail. Everything: small allocations, single pages, also those that may sleep. */
+static inline int may_fail_everywhere(void)
+{
+	static const char * const settings[][2] = {
+		{ "failslab/ignore-gfp-wait", "N" },
+		{ "failslab/verbose", "0" },
+		{ "fail_page_alloc/ignore-gfp-wait", "N" },
+		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
+		{ "fail_page_alloc/min-order", "0" },
+		{ "fail_page_alloc/verbose", "0" },
+	};
+	char path[128];
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(settings) && !rc; i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s", settings[i][0]);
+		rc = write_file(path, settings[i][1]);
+	}
+	/* only there when copies from and to user space may fail too */
+	write_file("/sys/kernel/debug/fail_usercopy/verbose", "0");
+	return rc;
+}
+
+/* The @n-th call that may fail in this thread will. */
+static inline void fail_arm(int fd, int n)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", n);
+	while (pwrite(fd, text, strlen(text), 0) < 0)
+		;
+}
+
+/*
+ * Whether it has. If not, the count goes on, and may hit the read of the file itself, or the write that ends it: an
+ * error here means that the call under test did not get that far.
+ */
+static inline bool fail_happened(int fd)
+{
+	char text[16] = "";
+	bool happened = pread(fd, text, sizeof(text) - 1, 0) > 0 && atoi(text) == 0;
+
+	while (pwrite(fd, "0", 1, 0) < 0)
+		;
+	return happened;
+}
+
+/*
+ * Small allocations of this task that fail from some point on, and not only once: what tries again when memory is
+ * short, as an id table does, fails as well.
+ */
+static inline int memory_may_run_out(bool on)
+{
+	int rc = write_file("/sys/kernel/debug/failslab/probability", "0");
+
+	rc = rc ?: write_file("/sys/kernel/debug/failslab/task-filter", on ? "Y" : "N");
+	rc = rc ?: write_file("/sys/kernel/debug/failslab/times", on ? "-1" : "1");
+	return on && !rc ? write_file("/sys/kernel/debug/failslab/probability", "100") : rc;
+}
+
+#endif
