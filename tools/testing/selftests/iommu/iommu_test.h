@@ -27,4 +27,20 @@
 	} \
 })
 
+/* Waits for a child; true if it ended well. */
+static inline bool child_succeeded(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+/* In a child: says where it went wrong and ends it. */
+#define CHILD_NEEDS(_condition) do { \
+	if (!(_condition)) { \
+		fprintf(stderr, "# child, line %d: %s (errno %d)\n", __LINE__, #_condition, errno); \
+		_exit(1); \
+	} \
+} while (0)
+
 #endif

@@ -46,22 +46,6 @@ FIXTURE_TEARDOWN(life)
 	EXPECT_EQ(0, pages_pinned());
 }
 
-/* Waits for a child; true if it ended well. */
-static bool child_succeeded(pid_t pid)
-{
-	int status;
-
-	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status);
-}
-
-/* In a child: says where it went wrong and ends it. */
-#define CHILD_NEEDS(_condition) do { \
-	if (!(_condition)) { \
-		fprintf(stderr, "# child, line %d: %s (errno %d)\n", __LINE__, #_condition, errno); \
-		_exit(1); \
-	} \
-} while (0)
-
 /* ---- files closed in any order ---- */
 
 TEST_F(life, context_lives_until_its_devices_are_closed)
