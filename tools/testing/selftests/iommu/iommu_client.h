@@ -113,6 +113,53 @@ static inline int ioas_unmap_all(int fd, uint32_t ioas)
 	return ioas_unmap(fd, ioas, 0, UINT64_MAX, NULL);
 }
 
+/* *@dst_iova as in ioas_map() */
+static inline int ioas_copy(int fd, uint32_t dst, uint64_t *dst_iova, uint32_t src, uint64_t src_iova, uint64_t length,
+			    uint32_t flags)
+{
+	struct iommu_ioas_copy cmd = {
+		.size = sizeof(cmd), .flags = flags, .dst_ioas_id = dst, .src_ioas_id = src, .length = length,
+		.dst_iova = flags & IOMMU_IOAS_MAP_FIXED_IOVA ? *dst_iova : 0, .src_iova = src_iova,
+	};
+	int rc = iommu_call(fd, IOMMU_IOAS_COPY, &cmd);
+
+	if (!rc)
+		*dst_iova = cmd.dst_iova;
+	return rc;
+}
+
+static inline int ioas_copy_to(int fd, uint32_t dst, uint64_t dst_iova, uint32_t src, uint64_t src_iova,
+			       uint64_t length)
+{
+	return ioas_copy(fd, dst, &dst_iova, src, src_iova, length, MAP_FIXED_RW);
+}
+
+static inline int ioas_map_file(int fd, uint32_t ioas, int file, uint64_t start, uint64_t length, uint64_t *iova,
+				uint32_t flags)
+{
+	struct iommu_ioas_map_file cmd = {
+		.size = sizeof(cmd), .flags = flags, .ioas_id = ioas, .fd = file, .start = start, .length = length,
+		.iova = flags & IOMMU_IOAS_MAP_FIXED_IOVA ? *iova : 0,
+	};
+	int rc = iommu_call(fd, IOMMU_IOAS_MAP_FILE, &cmd);
+
+	if (!rc)
+		*iova = cmd.iova;
+	return rc;
+}
+
+static inline int ioas_map_file_at(int fd, uint32_t ioas, int file, uint64_t start, uint64_t length, uint64_t iova)
+{
+	return ioas_map_file(fd, ioas, file, start, length, &iova, MAP_FIXED_RW);
+}
+
+static inline int ioas_change_process(int fd)
+{
+	struct iommu_ioas_change_process cmd = { .size = sizeof(cmd) };
+
+	return iommu_call(fd, IOMMU_IOAS_CHANGE_PROCESS, &cmd);
+}
+
 /* *@num: room in @ranges, then how many there are (also when they did not fit: -EMSGSIZE) */
 static inline int ioas_ranges(int fd, uint32_t ioas, struct iommu_iova_range *ranges, uint32_t *num, uint64_t *align)
 {
