@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * pin_file - pages of a shmem or hugetlbfs file, pinned for as long as a device may use them
+ *
+ * Pages are found in the file's page cache and made there when they are missing, one look-up a folio; no process has to
+ * map them. A page is taken under its folio's lock, so it belonged to the file at that moment. When the file is
+ * truncated later the device keeps the page, and the file has another one or none.
+ *
+ * The pins are those of pin_user_pages(): unpin_user_page() and its relatives release them.
+ *
+ * Locking: takes folio locks, for a missing huge page also the inode's lock; the caller holds neither.
+ */
+#include <linux/export.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <linux/hugetlb.h>
+#include <linux/memfd.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/pin_file.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
+#include <uapi/linux/fcntl.h>
+
+#include "internal.h"
+
+static bool has_pages(struct file *file)
+{
+	return shmem_file(file) || is_file_hugepages(file);
+}
+
+/**
+ * pin_file_open() - Is the holder of a file allowed to let a device at its pages?
+ * @file: any file, also one that has no such pages: pin_file_pages() will say so
+ * @writable: the device may write
+ *
+ * The rules are those of a shared mapping. With @writable the file cannot get F_SEAL_WRITE until pin_file_close().
+ *
+ * Return: 0, or -EPERM if the file was not opened for reading, or with @writable not for writing, or is sealed against
+ * that.
+ */
+int pin_file_open(struct file *file, bool writable)
+{
+	if (!(file->f_mode & FMODE_READ))
+		return -EPERM;
+	if (!writable)
+		return 0;
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EPERM;
+	if (!has_pages(file))
+		return 0;
+	if (memfd_file_seals(file) & F_SEAL_FUTURE_WRITE)
+		return -EPERM;
+	return mapping_map_writable(file->f_mapping);
+}
+EXPORT_SYMBOL_GPL(pin_file_open);
+
+/**
+ * pin_file_close() - Undo pin_file_open()
+ * @file: file; its pages are not pinned any more
+ * @writable: as it was opened
+ */
+void pin_file_close(struct file *file, bool writable)
+{
+	if (writable && has_pages(file))
+		mapping_unmap_writable(file->f_mapping);
+}
+EXPORT_SYMBOL_GPL(pin_file_close);
+
+static bool beyond_end(struct file *file, pgoff_t index)
+{
+	return index >= DIV_ROUND_UP(i_size_read(file->f_mapping->host), PAGE_SIZE);
+}
+
+static struct folio *lock_shmem_folio(struct file *file, pgoff_t index)
+{
+	struct folio *folio;
+	int rc = shmem_get_folio(file->f_mapping->host, index, &folio, SGP_CACHE);
+
+	return rc ? ERR_PTR(rc) : folio;
+}
+
+/* @index counts huge pages */
+static struct folio *lock_huge_folio(struct file *file, pgoff_t index)
+{
+	struct hstate *h = hstate_file(file);
+	struct folio *folio;
+	int rc;
+
+	while (!(folio = filemap_lock_folio(file->f_mapping, index))) {
+		if (fatal_signal_pending(current))
+			return ERR_PTR(-EINTR);
+		/* The file's own way to make a page: it needs no right to write, and keeps reservations as they are */
+		rc = file->f_op->fallocate(file, FALLOC_FL_KEEP_SIZE, (loff_t)index << huge_page_shift(h),
+					   huge_page_size(h));
+		if (rc)
+			return ERR_PTR(rc);
+	}
+	return folio;
+}
+
+/* The locked folio that holds page @index of the file, with a reference; @offset: which of its pages that is */
+static struct folio *lock_folio(struct file *file, pgoff_t index, unsigned long *offset)
+{
+	struct folio *folio;
+
+	if (is_file_hugepages(file)) {
+		unsigned int order = huge_page_order(hstate_file(file));
+
+		*offset = index & ((1UL << order) - 1);
+		return lock_huge_folio(file, index >> order);
+	}
+	folio = lock_shmem_folio(file, index);
+	if (!IS_ERR(folio))
+		*offset = index - folio->index;
+	return folio;
+}
+
+/* Pin pages of one folio from @index on, at most @npages; how many, or -errno */
+static long pin_in_folio(struct file *file, pgoff_t index, unsigned long npages, struct page **pages)
+{
+	unsigned long i, offset;
+	struct folio *folio;
+	long rc = -EINVAL;
+
+	folio = lock_folio(file, index, &offset);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	if (beyond_end(file, index))
+		goto out;
+	npages = min(npages, folio_nr_pages(folio) - offset);
+
+	rc = -EHWPOISON;
+	for (i = 0; i < npages; i++) {
+		pages[i] = folio_page(folio, offset + i);
+		if (PageHWPoison(pages[i]) || (folio_test_hugetlb(folio) && PageHWPoison(&folio->page)))
+			goto out;
+	}
+
+	/* A pin counts 1024 on a single page: enough of them would overflow its counter */
+	rc = -ENOMEM;
+	if ((unsigned int)folio_ref_count(folio) > INT_MAX / 2 || !try_grab_folio(pages[0], npages, FOLL_PIN))
+		goto out;
+	rc = npages;
+out:
+	folio_unlock(folio);
+	folio_put(folio);
+	return rc;
+}
+
+static long pin_range(struct file *file, pgoff_t index, unsigned long npages, struct page **pages)
+{
+	unsigned long done = 0;
+	long n = 0;
+
+	while (done < npages) {
+		if (fatal_signal_pending(current))
+			n = -EINTR;
+		else if (beyond_end(file, index + done))
+			n = -EINVAL;
+		else
+			n = pin_in_folio(file, index + done, npages - done, pages + done);
+		if (n < 0)
+			break;
+		done += n;
+		cond_resched();
+	}
+	return done ? done : n;
+}
+
+static int to_documented_errno(int rc)
+{
+	switch (rc) {
+	case -EINVAL:
+	case -EINTR:
+		return rc;
+	case -ENOSPC:	/* no huge page left, or the file system is full */
+	case -ENOMEM:
+		return -ENOMEM;
+	}
+	return -EFAULT;
+}
+
+/**
+ * pin_file_pages() - Pin pages of a file for as long as a device may use them
+ * @file: file, between pin_file_open() and pin_file_close()
+ * @index: first page, in units of PAGE_SIZE also for huge pages
+ * @npages: how many, above 0
+ * @pages: out: the pages
+ *
+ * Pages that the file does not have yet are made. A page that must stay movable (CMA, ZONE_MOVABLE) is replaced in the
+ * file by one that need not.
+ *
+ * Return: how many pages were pinned, at least 1 and perhaps fewer than asked for, or -errno: -EINVAL if the file is
+ * neither shmem nor hugetlbfs or ends before @index, -ENOMEM (also: no huge page, file system full, not movable now),
+ * -EFAULT (memory failure, or the page could not be read back from swap), -EINTR (the caller is being killed; for a
+ * missing huge page: has a signal).
+ */
+long pin_file_pages(struct file *file, pgoff_t index, unsigned long npages, struct page **pages)
+{
+	unsigned int flags;
+	long n, rc;
+
+	if (!has_pages(file))
+		return -EINVAL;
+	flags = memalloc_pin_save();
+	do {
+		n = pin_range(file, index, npages, pages);
+		rc = n < 0 ? n : check_and_migrate_movable_pages(n, pages);
+	} while (rc == -EAGAIN);
+	memalloc_pin_restore(flags);
+	return rc ? to_documented_errno(rc) : n;
+}
+EXPORT_SYMBOL_GPL(pin_file_pages);
