@@ -1,18 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * pin_source - page index to pinned page
+ * pin_source - page index to pinned page, and copies by index
  *
- * Today a source is a stretch of a process's memory. It may be asked for pages by another process (a child that
- * inherited the file descriptor), and after its own process is gone; then there is nothing left to pin.
+ * A source is a stretch of a process's memory or of a file. It may be asked for pages by another process (a child that
+ * inherited the file descriptor), and after the process that made it is gone; of that one's memory nothing is left to
+ * pin then, while a file lives on.
  *
  * This file knows neither who pays nor where a page is remembered.
  *
- * Locking: takes mmap_lock of the source's process; the caller must not hold it.
+ * Locking: takes mmap_lock of the source's process, or locks of the file (mm/pin_file.c); the caller must not hold
+ * them.
  */
+#include <linux/file.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/pin_file.h>
 #include <linux/sched/mm.h>
+#include <linux/uaccess.h>
 
 #include "pin_source.h"
+
+/* Pages that a copy holds at a time */
+#define COPY_BATCH 16
 
 /**
  * pin_source_open_user() - Make a source of the calling process's memory
@@ -24,10 +33,36 @@
 void pin_source_open_user(struct pin_source *source, unsigned long uaddr, unsigned long npages, bool writable)
 {
 	mmgrab(current->mm);
-	source->mm = current->mm;
-	source->uaddr = uaddr;
+	source->kind = PIN_SOURCE_USER;
+	source->user.mm = current->mm;
+	source->user.uaddr = uaddr;
 	source->npages = npages;
 	source->writable = writable;
+}
+
+/**
+ * pin_source_open_file() - Make a source of a file
+ * @source: filled in; a reference on the file is held until pin_source_close()
+ * @file: any file; whether it has pages that can be pinned, and so many, is found out when they are pinned
+ * @first: page of the file that is page index 0 of the source
+ * @npages: how many pages
+ * @writable: a device may write to them
+ *
+ * Return: 0, or -EPERM if whoever holds @file may not access it that way.
+ */
+int pin_source_open_file(struct pin_source *source, struct file *file, pgoff_t first, unsigned long npages,
+			 bool writable)
+{
+	int rc = pin_file_open(file, writable);
+
+	if (rc)
+		return rc;
+	source->kind = PIN_SOURCE_FILE;
+	source->file.file = get_file(file);
+	source->file.first = first;
+	source->npages = npages;
+	source->writable = writable;
+	return 0;
 }
 
 /**
@@ -36,7 +71,15 @@ void pin_source_open_user(struct pin_source *source, unsigned long uaddr, unsign
  */
 void pin_source_close(struct pin_source *source)
 {
-	mmdrop(source->mm);
+	switch (source->kind) {
+	case PIN_SOURCE_USER:
+		mmdrop(source->user.mm);
+		break;
+	case PIN_SOURCE_FILE:
+		pin_file_close(source->file.file, source->writable);
+		fput(source->file.file);
+		break;
+	}
 }
 
 /*
@@ -57,27 +100,15 @@ static unsigned int read_flags(struct mm_struct *mm, unsigned long uaddr, unsign
 	return (vma->vm_flags & VM_READ) && is_cow_mapping(vma->vm_flags) ? FOLL_WRITE | FOLL_FORCE : 0;
 }
 
-/**
- * pin_source_pin() - Pin pages for as long as a device may use them
- * @source: where they come from
- * @index: first page
- * @npages: how many, above 0; @index + @npages is within the source
- * @pages: out: the pages
- *
- * Return: how many pages were pinned, at least 1 and perhaps fewer than asked for, or -errno: -EFAULT when nothing
- * usable is mapped there or its process is gone, -ENOMEM, -EINTR.
- */
-long pin_source_pin(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages)
+static long pin_user(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages)
 {
-	unsigned long uaddr = source->uaddr + (index << PAGE_SHIFT);
+	unsigned long uaddr = source->user.uaddr + (index << PAGE_SHIFT);
 	unsigned int gup_flags = FOLL_LONGTERM | FOLL_WRITE;
-	struct mm_struct *mm = source->mm;
+	struct mm_struct *mm = source->user.mm;
 	long pinned = -EINTR;
 
-	if (source->writable && mm == current->mm) {
-		pinned = pin_user_pages_fast(uaddr, npages, gup_flags, pages);
-		return pinned ? pinned : -EFAULT;
-	}
+	if (source->writable && mm == current->mm)
+		return pin_user_pages_fast(uaddr, npages, gup_flags, pages);
 
 	if (!mmget_not_zero(mm))
 		return -EFAULT;
@@ -90,6 +121,32 @@ long pin_source_pin(struct pin_source *source, unsigned long index, unsigned lon
 	}
 	/* If this was the last user of the mm, its teardown need not run under the locks that are held here */
 	mmput_async(mm);
+	return pinned;
+}
+
+/**
+ * pin_source_pin() - Pin pages for as long as a device may use them
+ * @source: where they come from
+ * @index: first page
+ * @npages: how many, above 0; @index + @npages is within the source
+ * @pages: out: the pages
+ *
+ * Return: how many pages were pinned, at least 1 and perhaps fewer than asked for, or -errno: -EFAULT when nothing
+ * usable is mapped there or its process is gone, -EINVAL when the file has no such page or is of another kind, -ENOMEM,
+ * -EINTR.
+ */
+long pin_source_pin(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages)
+{
+	long pinned = -EFAULT;
+
+	switch (source->kind) {
+	case PIN_SOURCE_USER:
+		pinned = pin_user(source, index, npages, pages);
+		break;
+	case PIN_SOURCE_FILE:
+		pinned = pin_file_pages(source->file.file, source->file.first + index, npages, pages);
+		break;
+	}
 	return pinned ? pinned : -EFAULT;
 }
 
@@ -102,4 +159,80 @@ long pin_source_pin(struct pin_source *source, unsigned long index, unsigned lon
 void pin_source_unpin(struct pin_source *source, unsigned long pfn, unsigned long npages)
 {
 	unpin_user_page_range_dirty_lock(pfn_to_page(pfn), npages, source->writable);
+}
+
+/* Pages for the time of a copy: how many, at least 1, or -errno */
+static long pin_for_copy(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages,
+			 bool write)
+{
+	struct mm_struct *mm;
+	long pinned = -EINTR;
+
+	if (source->kind != PIN_SOURCE_USER)
+		return pin_source_pin(source, index, npages, pages);
+
+	mm = source->user.mm;
+	if (!mmget_not_zero(mm))
+		return -EFAULT;
+	if (!mmap_read_lock_killable(mm)) {
+		pinned = pin_user_pages_remote(mm, source->user.uaddr + (index << PAGE_SHIFT), npages,
+					       write ? FOLL_WRITE : 0, pages, NULL, NULL);
+		mmap_read_unlock(mm);
+	}
+	mmput_async(mm);
+	return pinned ? pinned : -EFAULT;
+}
+
+static size_t copy_in_page(struct page *page, size_t offset, void *buf, size_t length, bool write)
+{
+	length = min(length, PAGE_SIZE - offset);
+	if (write)
+		memcpy_to_page(page, offset, buf, length);
+	else
+		memcpy_from_page(buf, page, offset, length);
+	return length;
+}
+
+/**
+ * pin_source_copy() - Copy between a source and a buffer of the kernel
+ * @source: where the pages come from, which need not be pinned
+ * @byte: offset of the first byte in the source
+ * @buf: buffer
+ * @length: bytes; @byte + @length is within the source
+ * @write: copy to the source, which is writable then, and not from it
+ * @remote: treat memory of the calling process like that of another one
+ *
+ * Return: 0, or -errno after copying some or nothing: -EFAULT when nothing usable is mapped there or its process is
+ * gone, -EINVAL when the file has no such page or is of another kind, -ENOMEM, -EINTR.
+ */
+int pin_source_copy(struct pin_source *source, u64 byte, void *buf, size_t length, bool write, bool remote)
+{
+	struct page *pages[COPY_BATCH];
+	unsigned long left;
+	long n, i;
+
+	if (source->kind == PIN_SOURCE_USER && source->user.mm == current->mm && !remote) {
+		void __user *uaddr = (void __user *)(source->user.uaddr + byte);
+
+		left = write ? copy_to_user(uaddr, buf, length) : copy_from_user(buf, uaddr, length);
+		return left ? -EFAULT : 0;
+	}
+
+	while (length) {
+		unsigned long npages = DIV_ROUND_UP(offset_in_page(byte) + length, PAGE_SIZE);
+
+		n = pin_for_copy(source, byte >> PAGE_SHIFT, min(npages, COPY_BATCH * 1UL), pages, write);
+		if (n < 0)
+			return n;
+		for (i = 0; i < n; i++) {
+			size_t copied = copy_in_page(pages[i], offset_in_page(byte), buf, length, write);
+
+			byte += copied;
+			buf += copied;
+			length -= copied;
+		}
+		unpin_user_pages_dirty_lock(pages, n, write);
+		cond_resched();
+	}
+	return 0;
 }

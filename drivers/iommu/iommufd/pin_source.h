@@ -4,26 +4,50 @@
 
 #include <linux/types.h>
 
+struct file;
 struct mm_struct;
 struct page;
 
 /**
+ * enum pin_source_kind - What the pages of a mapping are
+ * @PIN_SOURCE_USER: memory of a process, by its address
+ * @PIN_SOURCE_FILE: pages of a file, by their place in it
+ */
+enum pin_source_kind {
+	PIN_SOURCE_USER,
+	PIN_SOURCE_FILE,
+};
+
+/**
  * struct pin_source - Where the pages of a mapping come from
- * @mm: address space of the process whose memory it is
- * @uaddr: user address of page index 0, page aligned
- * @npages: how many pages there are
+ * @kind: which part of the union is used
  * @writable: pages are pinned for writing by a device
+ * @npages: how many pages there are
+ * @user: address space of the process, and the address of page index 0, page aligned
+ * @file: file, and its page that is page index 0
  */
 struct pin_source {
-	struct mm_struct *mm;
-	unsigned long uaddr;
-	unsigned long npages;
+	enum pin_source_kind kind;
 	bool writable;
+	unsigned long npages;
+	union {
+		struct {
+			struct mm_struct *mm;
+			unsigned long uaddr;
+		} user;
+		struct {
+			struct file *file;
+			pgoff_t first;
+		} file;
+	};
 };
 
 void pin_source_open_user(struct pin_source *source, unsigned long uaddr, unsigned long npages, bool writable);
+int pin_source_open_file(struct pin_source *source, struct file *file, pgoff_t first, unsigned long npages,
+			 bool writable);
 void pin_source_close(struct pin_source *source);
 long pin_source_pin(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages);
 void pin_source_unpin(struct pin_source *source, unsigned long pfn, unsigned long npages);
+int pin_source_copy(struct pin_source *source, u64 byte, void *buf, size_t length, bool write, bool remote);
 
 #endif

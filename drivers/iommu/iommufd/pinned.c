@@ -58,6 +58,36 @@ struct pinned *pinned_alloc_user(unsigned long uaddr, unsigned long npages, bool
 }
 
 /**
+ * pinned_alloc_file() - Make a source of a file
+ * @file: file; the source has a reference of its own
+ * @first: page of the file that is page index 0
+ * @npages: how many pages
+ * @writable: a device may write to them
+ * @mode: whose limit they count against; the calling process pays
+ *
+ * Nothing is pinned yet, and nobody looked what kind of file it is or whether it is that long.
+ *
+ * Return: the source with one reference, or ERR_PTR: -ENOMEM; -EPERM if the holder of @file may not access it that way.
+ */
+struct pinned *pinned_alloc_file(struct file *file, pgoff_t first, unsigned long npages, bool writable,
+				 enum pin_account_mode mode)
+{
+	struct pinned *p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
+	int rc;
+
+	if (!p)
+		return ERR_PTR(-ENOMEM);
+	rc = pin_source_open_file(&p->source, file, first, npages, writable);
+	if (rc) {
+		kfree(p);
+		return ERR_PTR(rc);
+	}
+	pinned_init(p, npages);
+	pin_account_open(&p->account, mode);
+	return p;
+}
+
+/**
  * pinned_put() - Drop a reference
  * @p: pinned source; with the last reference it is freed, and no user may be left
  */
@@ -173,7 +203,7 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
  * Pages that another user covers already are not pinned again.
  *
  * Return: 0, or with no page pinned and @user not linked -ENOMEM (also: over the limit), -EFAULT (nothing usable is
- * mapped there), -EINTR (the caller is being killed).
+ * mapped there), -EINVAL (a file that has no such page), -EINTR (the caller is being killed).
  */
 int pinned_acquire(struct pinned *p, struct interval_tree_node *user)
 {

@@ -30,6 +30,8 @@ struct pinned {
 
 void pinned_init(struct pinned *p, unsigned long npages);
 struct pinned *pinned_alloc_user(unsigned long uaddr, unsigned long npages, bool writable, enum pin_account_mode mode);
+struct pinned *pinned_alloc_file(struct file *file, pgoff_t first, unsigned long npages, bool writable,
+				 enum pin_account_mode mode);
 void pinned_put(struct pinned *p);
 int pinned_acquire(struct pinned *p, struct interval_tree_node *user);
 void pinned_release(struct pinned *p, struct interval_tree_node *user);
