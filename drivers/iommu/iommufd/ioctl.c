@@ -11,9 +11,11 @@
 
 #include "device.h"
 #include "hwpt_alloc.h"
+#include "hwpt_invalidate.h"
 #include "ioas.h"
 #include "ioctl.h"
 #include "option.h"
+#include "viommu_alloc.h"
 
 static int iommufd_ioctl_destroy(struct iommufd_ucmd *ucmd)
 {
@@ -27,12 +29,15 @@ union iommufd_ioctl_buffer {
 	struct iommu_destroy destroy;
 	struct iommu_hw_info hw_info;
 	struct iommu_hwpt_alloc hwpt_alloc;
+	struct iommu_hwpt_invalidate hwpt_invalidate;
 	struct iommu_ioas_alloc ioas_alloc;
 	struct iommu_ioas_allow_iovas allow_iovas;
 	struct iommu_ioas_iova_ranges iova_ranges;
 	struct iommu_ioas_map ioas_map;
 	struct iommu_ioas_unmap ioas_unmap;
 	struct iommu_option option;
+	struct iommu_vdevice_alloc vdevice_alloc;
+	struct iommu_viommu_alloc viommu_alloc;
 	u64 extension[16];
 };
 
@@ -57,6 +62,9 @@ static const struct iommufd_ioctl_entry ioctl_table[] = {
 	ENTRY(IOMMU_OPTION,		iommu_option,		val64,			iommufd_ioctl_option),
 	ENTRY(IOMMU_HWPT_ALLOC,		iommu_hwpt_alloc,	__reserved,		iommufd_ioctl_hwpt_alloc),
 	ENTRY(IOMMU_GET_HW_INFO,	iommu_hw_info,		__reserved,		iommufd_ioctl_get_hw_info),
+	ENTRY(IOMMU_HWPT_INVALIDATE,	iommu_hwpt_invalidate,	__reserved,		iommufd_ioctl_hwpt_invalidate),
+	ENTRY(IOMMU_VIOMMU_ALLOC,	iommu_viommu_alloc,	out_viommu_id,		iommufd_ioctl_viommu_alloc),
+	ENTRY(IOMMU_VDEVICE_ALLOC,	iommu_vdevice_alloc,	virt_id,		iommufd_ioctl_vdevice_alloc),
 };
 
 /* A command that does not belong to the ABI, added by a driver that tests the rest */

@@ -417,6 +417,38 @@ TEST_F(device, several_page_tables_on_one_ioas_pin_once)
 	EXPECT_EQ(0, vm_pin_kb());
 }
 
+TEST_F(device, no_tables_of_a_guest_and_no_viommu)
+{
+	struct iommu_hwpt_invalidate invalidate = {
+		.size = sizeof(invalidate), .data_uptr = to_u64(self->mem), .entry_num = 1,
+		.data_type = IOMMU_HWPT_INVALIDATE_DATA_VTD_S1,
+		.entry_len = sizeof(struct iommu_hwpt_vtd_s1_invalidate),
+	};
+	struct iommu_viommu_alloc viommu = { .size = sizeof(viommu), .dev_id = self->edu.id };
+	struct iommu_vdevice_alloc vdevice = { .size = sizeof(vdevice), .dev_id = self->edu.id };
+	uint32_t hwpt;
+
+	ASSERT_EQ(0, hwpt_alloc(self->iommufd, self->edu.id, self->ioas, 0, &hwpt));
+	/* the kernel writes this table, and invalidates by itself */
+	invalidate.hwpt_id = hwpt;
+	EXPECT_EQ(-EINVAL, iommu_call(self->iommufd, IOMMU_HWPT_INVALIDATE, &invalidate));
+	EXPECT_EQ(0, invalidate.entry_num);
+	EXPECT_EQ(-EINVAL, iommu_call(self->iommufd, IOMMU_HWPT_INVALIDATE, &invalidate));
+	invalidate.hwpt_id = self->edu.id;
+	EXPECT_EQ(-EINVAL, iommu_call(self->iommufd, IOMMU_HWPT_INVALIDATE, &invalidate));
+
+	viommu.hwpt_id = hwpt;
+	for (viommu.type = 0; viommu.type < 4; viommu.type++)
+		EXPECT_EQ_FOR(-EOPNOTSUPP, iommu_call(self->iommufd, IOMMU_VIOMMU_ALLOC, &viommu), "type %u",
+			      viommu.type);
+	EXPECT_EQ(0, viommu.out_viommu_id);
+
+	/* nothing is a vIOMMU */
+	for (vdevice.viommu_id = 0; vdevice.viommu_id < 8; vdevice.viommu_id++)
+		EXPECT_EQ_FOR(-ENOENT, iommu_call(self->iommufd, IOMMU_VDEVICE_ALLOC, &vdevice), "id %u",
+			      vdevice.viommu_id);
+}
+
 TEST_F(device, hw_info_of_vtd)
 {
 	struct iommu_hw_info_vtd vtd;

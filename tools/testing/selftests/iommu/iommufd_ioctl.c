@@ -32,6 +32,7 @@ struct command {
 
 static const struct iommu_ioas_map map_of_no_ioas = { .flags = MAP_RW, .length = PAGE };
 static const struct iommu_ioas_unmap unmap_of_no_ioas = { .length = PAGE };
+static const struct iommu_viommu_alloc viommu_of_no_device = { .type = IOMMU_VIOMMU_TYPE_ARM_SMMUV3 };
 
 #define COMMAND(_nr, _struct, _min, _rc, _example) \
 	{ #_nr, _nr, sizeof(struct _struct), _min, _rc, _example }
@@ -47,6 +48,9 @@ static const struct command commands[] = {
 	COMMAND(IOMMU_OPTION, iommu_option, 24, 0, NULL),
 	COMMAND(IOMMU_HWPT_ALLOC, iommu_hwpt_alloc, 24, -ENOENT, NULL),
 	COMMAND(IOMMU_GET_HW_INFO, iommu_hw_info, 32, -ENOENT, NULL),
+	COMMAND(IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate, 32, -ENOENT, NULL),
+	COMMAND(IOMMU_VIOMMU_ALLOC, iommu_viommu_alloc, 24, -ENOENT, &viommu_of_no_device),
+	COMMAND(IOMMU_VDEVICE_ALLOC, iommu_vdevice_alloc, 24, -ENOENT, NULL),
 	{}
 };
 
@@ -56,11 +60,8 @@ static const struct command commands_not_built[] = {
 	COMMAND(IOMMU_VFIO_IOAS, iommu_vfio_ioas, 12, -ENOTTY, NULL),
 	COMMAND(IOMMU_HWPT_SET_DIRTY_TRACKING, iommu_hwpt_set_dirty_tracking, 16, -ENOTTY, NULL),
 	COMMAND(IOMMU_HWPT_GET_DIRTY_BITMAP, iommu_hwpt_get_dirty_bitmap, 48, -ENOTTY, NULL),
-	COMMAND(IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate, 32, -ENOTTY, NULL),
 	COMMAND(IOMMU_FAULT_QUEUE_ALLOC, iommu_fault_alloc, 16, -ENOTTY, NULL),
 	COMMAND(IOMMU_IOAS_MAP_FILE, iommu_ioas_map_file, 40, -ENOTTY, NULL),
-	COMMAND(IOMMU_VIOMMU_ALLOC, iommu_viommu_alloc, 24, -ENOTTY, NULL),
-	COMMAND(IOMMU_VDEVICE_ALLOC, iommu_vdevice_alloc, 24, -ENOTTY, NULL),
 	COMMAND(IOMMU_IOAS_CHANGE_PROCESS, iommu_ioas_change_process, 8, -ENOTTY, NULL),
 	COMMAND(IOMMU_VEVENTQ_ALLOC, iommu_veventq_alloc, 28, -ENOTTY, NULL),
 	COMMAND(IOMMU_HW_QUEUE_ALLOC, iommu_hw_queue_alloc, 40, -ENOTTY, NULL),
@@ -833,6 +834,85 @@ TEST_F(ioas, an_ioas_is_no_device)
 	EXPECT_EQ(-ENOENT, hwpt_alloc(self->fd, self->id, self->id, 0, &hwpt));
 	EXPECT_EQ(-ENOENT, hwpt_alloc(self->fd, 0, self->id, 0, &hwpt));
 	EXPECT_EQ(-ENOENT, hwpt_alloc(self->fd, UNKNOWN_ID, self->id, 0, &hwpt));
+}
+
+/* ---- a guest's tables and IOMMUs, which no driver offers ---- */
+
+TEST_F(ioas, invalidate_checks_in_order_and_carries_out_none)
+{
+	const struct iommu_hwpt_invalidate good = {
+		.size = sizeof(good), .hwpt_id = self->id, .data_uptr = to_u64(self->mem),
+		.data_type = IOMMU_HWPT_INVALIDATE_DATA_VTD_S1,
+		.entry_len = sizeof(struct iommu_hwpt_vtd_s1_invalidate), .entry_num = 2,
+	};
+	struct iommu_hwpt_invalidate cmd, *page;
+
+#define EXPECT_INVALIDATE(_rc, _field, _value) do { \
+		cmd = good; \
+		cmd.hwpt_id = UNKNOWN_ID; \
+		cmd._field = _value; \
+		EXPECT_EQ_FOR(_rc, iommu_call(self->fd, IOMMU_HWPT_INVALIDATE, &cmd), #_field " = " #_value); \
+		EXPECT_EQ_FOR(0, cmd.entry_num, #_field " = " #_value); \
+	} while (0)
+
+	EXPECT_INVALIDATE(-EOPNOTSUPP, __reserved, 1);
+	EXPECT_INVALIDATE(-EINVAL, data_uptr, 0);
+	EXPECT_INVALIDATE(-EINVAL, entry_len, 0);
+	EXPECT_INVALIDATE(-EINVAL, entry_len, PAGE + 1);
+	EXPECT_INVALIDATE(-ENOENT, entry_len, PAGE);
+	EXPECT_INVALIDATE(-EINVAL, entry_num, (1U << 19) + 1);
+	EXPECT_INVALIDATE(-EINVAL, entry_num, UINT32_MAX);
+	EXPECT_INVALIDATE(-ENOENT, entry_num, 1U << 19);
+	EXPECT_INVALIDATE(-ENOENT, entry_num, 0);
+	EXPECT_INVALIDATE(-ENOENT, hwpt_id, 0);
+	/* an address space is neither a nested page table nor a vIOMMU */
+	EXPECT_INVALIDATE(-EINVAL, hwpt_id, self->id);
+#undef EXPECT_INVALIDATE
+
+	/* a probe needs no array, and gets the same answer */
+	cmd = good;
+	cmd.entry_num = cmd.entry_len = cmd.data_uptr = 0;
+	EXPECT_EQ(-EINVAL, iommu_call(self->fd, IOMMU_HWPT_INVALIDATE, &cmd));
+	cmd.hwpt_id = UNKNOWN_ID;
+	EXPECT_EQ(-ENOENT, iommu_call(self->fd, IOMMU_HWPT_INVALIDATE, &cmd));
+
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)page);
+	*page = good;
+	ASSERT_EQ(0, mprotect(page, PAGE, PROT_READ));
+	EXPECT_EQ(-EFAULT, iommu_call(self->fd, IOMMU_HWPT_INVALIDATE, page));
+	munmap(page, PAGE);
+}
+
+TEST_F(ioas, viommu_and_vdevice_need_a_device_and_a_viommu)
+{
+	const struct iommu_viommu_alloc good = {
+		.size = sizeof(good), .type = IOMMU_VIOMMU_TYPE_ARM_SMMUV3, .dev_id = self->id, .hwpt_id = self->id,
+	};
+	struct iommu_vdevice_alloc vdevice = {
+		.size = sizeof(vdevice), .viommu_id = self->id, .dev_id = self->id, .virt_id = UINT64_MAX,
+	};
+	struct iommu_viommu_alloc cmd = good;
+
+	EXPECT_EQ(-ENOENT, iommu_call(self->fd, IOMMU_VIOMMU_ALLOC, &cmd));
+	cmd.dev_id = UNKNOWN_ID;
+	EXPECT_EQ(-ENOENT, iommu_call(self->fd, IOMMU_VIOMMU_ALLOC, &cmd));
+	/* what cannot be is told before a device is looked for */
+	for (int bit = 0; bit < 32; bit++) {
+		cmd.flags = 1U << bit;
+		EXPECT_EQ_FOR(-EOPNOTSUPP, iommu_call(self->fd, IOMMU_VIOMMU_ALLOC, &cmd), "flag %d", bit);
+	}
+	cmd.flags = 0;
+	cmd.__reserved = 1;
+	EXPECT_EQ(-EOPNOTSUPP, iommu_call(self->fd, IOMMU_VIOMMU_ALLOC, &cmd));
+	cmd.__reserved = 0;
+	cmd.type = IOMMU_VIOMMU_TYPE_DEFAULT;
+	EXPECT_EQ(-EOPNOTSUPP, iommu_call(self->fd, IOMMU_VIOMMU_ALLOC, &cmd));
+
+	EXPECT_EQ(-ENOENT, iommu_call(self->fd, IOMMU_VDEVICE_ALLOC, &vdevice));
+	vdevice.viommu_id = UNKNOWN_ID;
+	EXPECT_EQ(-ENOENT, iommu_call(self->fd, IOMMU_VDEVICE_ALLOC, &vdevice));
+	EXPECT_EQ(0, vdevice.out_vdevice_id);
 }
 
 TEST_HARNESS_MAIN
