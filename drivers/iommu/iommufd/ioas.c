@@ -113,11 +113,49 @@ err_free:
 }
 
 /**
+ * iommufd_ioas_copy_ranges() - Tell user space which addresses are not reserved
+ * @ioas: IOAS, held busy by the caller
+ * @ranges: user's array; not touched if @capacity is 0
+ * @capacity: entries in @ranges
+ * @num: out: how many ranges there are; the first @capacity of them are copied
+ * @alignment: out: what every mapping must be a multiple of, bytes
+ *
+ * The ranges are in ascending order. They are copied one by one, each after the lock is dropped; a reservation that
+ * comes in between is seen from there on.
+ *
+ * Return: 0, or -EFAULT.
+ */
+int iommufd_ioas_copy_ranges(struct iommufd_ioas *ioas, struct iommu_iova_range __user *ranges, u32 capacity,
+			     u32 *num, u64 *alignment)
+{
+	struct rb_root_cached *reserved = &ioas->map.space.reserved;
+	unsigned long start = 0, last;
+	bool found;
+
+	*num = 0;
+	for (;;) {
+		struct iommu_iova_range range;
+
+		down_read(&ioas->map.space.rwsem);
+		found = itree_hole_next(&reserved, 1, &start, ULONG_MAX, &last);
+		*alignment = ioas->map.space.alignment;
+		up_read(&ioas->map.space.rwsem);
+		if (!found)
+			return 0;
+		range.start = start;
+		range.last = last;
+		if (*num < capacity && copy_to_user(&ranges[*num], &range, sizeof(range)))
+			return -EFAULT;
+		++*num;
+		if (last == ULONG_MAX)
+			return 0;
+		start = last + 1;
+	}
+}
+
+/**
  * iommufd_ioctl_ioas_iova_ranges() - IOMMU_IOAS_IOVA_RANGES
  * @ucmd: struct iommu_ioas_iova_ranges
- *
- * The ranges are those that are not reserved, in ascending order. They are copied one by one, each after the lock is
- * dropped; a reservation that comes in between is seen from there on.
  *
  * Return: 0; -EMSGSIZE if the array is too small, which is then filled as far as it goes; -EOPNOTSUPP for the
  * reserved field; -ENOENT; -EFAULT.
@@ -125,13 +163,10 @@ err_free:
 int iommufd_ioctl_ioas_iova_ranges(struct iommufd_ucmd *ucmd)
 {
 	struct iommu_ioas_iova_ranges *cmd = ucmd->cmd;
-	struct iommu_iova_range __user *ranges = u64_to_user_ptr(cmd->allowed_iovas);
 	u32 capacity = cmd->num_iovas;
-	struct rb_root_cached *reserved;
-	unsigned long start = 0, last;
 	struct iommufd_ioas *ioas;
-	bool found;
-	int rc = 0;
+	u64 alignment;
+	int rc;
 
 	if (cmd->__reserved)
 		return -EOPNOTSUPP;
@@ -139,32 +174,13 @@ int iommufd_ioctl_ioas_iova_ranges(struct iommufd_ucmd *ucmd)
 	if (IS_ERR(ioas))
 		return PTR_ERR(ioas);
 
-	reserved = &ioas->map.space.reserved;
-	cmd->num_iovas = 0;
-	for (;;) {
-		struct iommu_iova_range range;
-
-		down_read(&ioas->map.space.rwsem);
-		found = itree_hole_next(&reserved, 1, &start, ULONG_MAX, &last);
-		cmd->out_iova_alignment = ioas->map.space.alignment;
-		up_read(&ioas->map.space.rwsem);
-		if (!found)
-			break;
-		range.start = start;
-		range.last = last;
-		if (cmd->num_iovas < capacity && copy_to_user(&ranges[cmd->num_iovas], &range, sizeof(range))) {
-			rc = -EFAULT;
-			goto out;
-		}
-		cmd->num_iovas++;
-		if (last == ULONG_MAX)
-			break;
-		start = last + 1;
+	rc = iommufd_ioas_copy_ranges(ioas, u64_to_user_ptr(cmd->allowed_iovas), capacity, &cmd->num_iovas, &alignment);
+	if (!rc) {
+		cmd->out_iova_alignment = alignment;
+		rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 	}
-	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 	if (!rc && cmd->num_iovas > capacity)
 		rc = -EMSGSIZE;
-out:
 	iommufd_object_put(&ucmd->ictx->objs, &ioas->obj);
 	return rc;
 }

@@ -9,6 +9,8 @@
 #include "ctx.h"
 #include "ioas_map.h"
 
+struct iommu_iova_range;
+
 /**
  * struct iommufd_ioas - An I/O address space
  * @obj: its id
@@ -35,6 +37,8 @@ static inline struct iommufd_ioas *iommufd_get_ioas(struct iommufd_ctx *ictx, u3
 void iommufd_ioas_init(struct iommufd_ioas *ioas);
 int iommufd_ioas_reserve(struct iommufd_ioas *ioas, const void *owner, unsigned long start, unsigned long last);
 void iommufd_ioas_unreserve(struct iommufd_ioas *ioas, const void *owner);
+int iommufd_ioas_copy_ranges(struct iommufd_ioas *ioas, struct iommu_iova_range __user *ranges, u32 capacity,
+			     u32 *num, u64 *alignment);
 
 int iommufd_ioctl_ioas_alloc(struct iommufd_ucmd *ucmd);
 int iommufd_ioctl_ioas_iova_ranges(struct iommufd_ucmd *ucmd);

@@ -871,7 +871,9 @@ TEST_F(ioas, invalidate_checks_in_order_and_carries_out_none)
 
 	/* a probe needs no array, and gets the same answer */
 	cmd = good;
-	cmd.entry_num = cmd.entry_len = cmd.data_uptr = 0;
+	cmd.entry_num = 0;
+	cmd.entry_len = 0;
+	cmd.data_uptr = 0;
 	EXPECT_EQ(-EINVAL, iommu_call(self->fd, IOMMU_HWPT_INVALIDATE, &cmd));
 	cmd.hwpt_id = UNKNOWN_ID;
 	EXPECT_EQ(-ENOENT, iommu_call(self->fd, IOMMU_HWPT_INVALIDATE, &cmd));
