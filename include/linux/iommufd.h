@@ -44,10 +44,11 @@ int iommufd_device_attach(struct iommufd_device *idev, u32 pt_id, iommufd_report
 void iommufd_device_detach(struct iommufd_device *idev);
 
 /**
- * struct iommufd_access_ops - What an emulated device does when memory goes
+ * struct iommufd_access_ops - How an emulated device is told that memory goes
  * @unmap: [@iova, @last], inclusive, goes. When this returns, the device must have given back every page that it pinned
- *	   there, and must not ask for one again. It may sleep and may call iommufd_access_unpin_pages(). The callers of
- *	   the other functions here must not hold a lock that it takes. Without it the device cannot pin.
+ *	   there. It may sleep, take the lock that the device holds around pinning, and unpin; it may not attach, detach
+ *	   or destroy the access, and nobody may do so who holds a lock that it takes. Ranges in which the device has
+ *	   pinned nothing are told as well. A device without this operation may copy but not pin.
  */
 struct iommufd_access_ops {
 	void (*unmap)(void *data, unsigned long iova, unsigned long last);
@@ -62,7 +63,7 @@ struct iommufd_access *iommufd_access_create(struct iommufd_ctx *ictx, const str
 void iommufd_access_destroy(struct iommufd_access *access);
 u32 iommufd_access_id(struct iommufd_access *access);
 int iommufd_access_attach(struct iommufd_access *access, u32 ioas_id);
-void iommufd_access_detach(struct iommufd_access *access);
+int iommufd_access_detach(struct iommufd_access *access);
 int iommufd_access_pin_pages(struct iommufd_access *access, unsigned long iova, unsigned long length,
 			     struct page **pages, unsigned int flags);
 void iommufd_access_unpin_pages(struct iommufd_access *access, unsigned long iova, unsigned long length);

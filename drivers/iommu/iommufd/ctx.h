@@ -21,6 +21,7 @@ struct file;
  * @objs: everything that has an id
  * @groups: the iommu_group id of every bound device to its struct iommufd_group
  * @groups_lock: covers @groups and the reference counts of what is in it
+ * @change_lock: one IOMMU_IOAS_CHANGE_PROCESS at a time; outside every fill_rwsem
  * @account_mode: whose limit pinned pages count against; fixed once there is an object
  */
 struct iommufd_ctx {
@@ -28,6 +29,7 @@ struct iommufd_ctx {
 	struct iommufd_objects objs;
 	struct xarray groups;
 	struct mutex groups_lock;	/* groups and their reference counts */
+	struct mutex change_lock;	/* every IOAS at once */
 	enum pin_account_mode account_mode;
 };
 
@@ -56,5 +58,7 @@ static inline int iommufd_ucmd_respond(struct iommufd_ucmd *ucmd, size_t len)
 {
 	return copy_to_user(ucmd->ubuffer, ucmd->cmd, min_t(size_t, ucmd->user_size, len)) ? -EFAULT : 0;
 }
+
+void iommufd_ctx_init(struct iommufd_ctx *ictx);
 
 #endif

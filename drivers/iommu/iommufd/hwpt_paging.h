@@ -4,6 +4,7 @@
 
 #include "ctx.h"
 #include "ioas.h"
+#include "ioas_domain.h"
 
 struct device;
 

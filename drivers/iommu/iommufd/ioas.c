@@ -265,28 +265,119 @@ static unsigned long auto_alignment(unsigned long memory, unsigned long length)
 	return max(divides, useful);
 }
 
-/* Claims, pins, fills, and tells the user; takes over the caller's reference on @p */
-static int map_pinned(struct iommufd_ucmd *ucmd, struct iommufd_ioas *ioas, struct pinned *p, u64 byte)
+/**
+ * iommufd_map_areas() - Map a chain of areas and tell the user where
+ * @ucmd: running ioctl
+ * @size: bytes of the structure in @ucmd->cmd that are copied to the user, 0 for none
+ * @ioas: IOAS, held busy
+ * @areas: chain of areas that are not mapped, taken over; at most 2^64 - 2 bytes in all
+ * @flags: IOMMU_IOAS_MAP_*
+ * @memory: address of the memory behind the first byte, as far as larger leaves depend on its alignment; 0 for any
+ * @iova: field in @ucmd->cmd, in with a fixed IOVA and out without
+ *
+ * Return: 0; -EOVERFLOW if a fixed range wraps; -EFAULT, with nothing mapped, also if the user cannot be told; and as
+ * ioas_map_begin().
+ */
+int iommufd_map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct ioas_area *areas,
+		      u32 flags, unsigned long memory, u64 *iova)
 {
-	struct iommu_ioas_map *cmd = ucmd->cmd;
-	unsigned long iova = cmd->iova;
-	unsigned long align = 0;
+	unsigned long length = 0, start = *iova, align = 0, last;
 	struct ioas_area *area;
 	int rc;
 
-	if (!(cmd->flags & IOMMU_IOAS_MAP_FIXED_IOVA))
-		align = auto_alignment(cmd->user_va, cmd->length);
-	area = ioas_map_begin(&ioas->map, p, byte, cmd->length, map_flags_to_prot(cmd->flags), &iova, align);
+	for (area = areas; area; area = area->next)
+		length += ioas_area_length(area);
+	if (!(flags & IOMMU_IOAS_MAP_FIXED_IOVA)) {
+		align = auto_alignment(memory, length);
+	} else if (check_add_overflow(start, length - 1, &last)) {
+		ioas_areas_free(areas);
+		return -EOVERFLOW;
+	}
+	rc = ioas_map_begin(&ioas->map, areas, &start, align);
+	if (rc)
+		return rc;
+
+	*iova = start;
+	rc = iommufd_ucmd_respond(ucmd, size);
+	if (rc)
+		ioas_map_abort(&ioas->map, areas);
+	else
+		ioas_map_commit(&ioas->map, areas);
+	return rc;
+}
+
+/**
+ * iommufd_map_pinned() - Map a part of a source as one area and tell the user where
+ * @ucmd: running ioctl
+ * @size: as in iommufd_map_areas()
+ * @ioas: IOAS, held busy
+ * @p: source, the caller's reference is taken over
+ * @byte: offset of the first byte in @p
+ * @length: bytes, above 0 and below 2^64 - 1
+ * @flags: IOMMU_IOAS_MAP_*
+ * @memory: as in iommufd_map_areas()
+ * @iova: as in iommufd_map_areas()
+ *
+ * Return: as iommufd_map_areas(); -ENOMEM.
+ */
+int iommufd_map_pinned(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct pinned *p, u64 byte,
+		       unsigned long length, u32 flags, unsigned long memory, u64 *iova)
+{
+	struct ioas_area *area = ioas_area_create(p, byte, length, map_flags_to_prot(flags));
+
 	if (IS_ERR(area))
 		return PTR_ERR(area);
+	return iommufd_map_areas(ucmd, size, ioas, area, flags, memory, iova);
+}
 
-	cmd->iova = iova;
-	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
-	if (rc)
-		ioas_map_abort(&ioas->map, area);
-	else
-		ioas_map_commit(&ioas->map, area);
-	return rc;
+/**
+ * iommufd_map_user() - Map memory of the calling process and tell the user where
+ * @ucmd: running ioctl
+ * @size: as in iommufd_map_areas()
+ * @ioas: IOAS, held busy
+ * @user_va: user address of the first byte
+ * @length: bytes, below 2^64 - 1
+ * @flags: IOMMU_IOAS_MAP_*
+ * @mode: whose limit the pages count against
+ * @iova: as in iommufd_map_areas()
+ *
+ * Return: as iommufd_map_pinned(); -EINVAL for a length of 0; -EOVERFLOW if the memory wraps.
+ */
+int iommufd_map_user(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, u64 user_va, u64 length,
+		     u32 flags, enum pin_account_mode mode, u64 *iova)
+{
+	unsigned long uaddr = user_va & PAGE_MASK;
+	unsigned long last;
+	struct pinned *p;
+
+	if (!length)
+		return -EINVAL;
+	if (user_va > ULONG_MAX || check_add_overflow((unsigned long)user_va, (unsigned long)length - 1, &last))
+		return -EOVERFLOW;
+	p = pinned_alloc_user(uaddr, ((last - uaddr) >> PAGE_SHIFT) + 1, flags & IOMMU_IOAS_MAP_WRITEABLE, mode);
+	if (IS_ERR(p))
+		return PTR_ERR(p);
+	return iommufd_map_pinned(ucmd, size, ioas, p, user_va - uaddr, length, flags, user_va, iova);
+}
+
+/**
+ * iommufd_map_flags_check() - Check what all commands that map have in common
+ * @flags: IOMMU_IOAS_MAP_*
+ * @iova: the user's address, whether it counts or not
+ * @length: bytes
+ *
+ * Return: 0; -EOPNOTSUPP for an unknown flag; -EOVERFLOW for an address or length that no range can have; -EINVAL for
+ * neither reading nor writing.
+ */
+int iommufd_map_flags_check(u32 flags, u64 iova, u64 length)
+{
+	if (flags & ~MAP_FLAGS)
+		return -EOPNOTSUPP;
+	if (iova >= ULONG_MAX || length >= ULONG_MAX)
+		return -EOVERFLOW;
+	if (!(flags & (IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE)))
+		return -EINVAL;
+	return 0;
 }
 
 /**
@@ -300,38 +391,75 @@ static int map_pinned(struct iommufd_ucmd *ucmd, struct iommufd_ioas *ioas, stru
 int iommufd_ioctl_ioas_map(struct iommufd_ucmd *ucmd)
 {
 	struct iommu_ioas_map *cmd = ucmd->cmd;
-	unsigned long uaddr, uaddr_last, iova_last, npages;
-	bool writable = cmd->flags & IOMMU_IOAS_MAP_WRITEABLE;
 	struct iommufd_ioas *ioas;
-	struct pinned *p;
 	int rc;
 
-	if ((cmd->flags & ~MAP_FLAGS) || cmd->__reserved)
+	if (cmd->__reserved)
 		return -EOPNOTSUPP;
-	if (cmd->iova >= ULONG_MAX || cmd->length >= ULONG_MAX)
-		return -EOVERFLOW;
-	if (!(cmd->flags & (IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE)))
-		return -EINVAL;
+	rc = iommufd_map_flags_check(cmd->flags, cmd->iova, cmd->length);
+	if (rc)
+		return rc;
 	ioas = iommufd_get_ioas(ucmd->ictx, cmd->ioas_id);
 	if (IS_ERR(ioas))
 		return PTR_ERR(ioas);
-
-	rc = -EINVAL;
-	if (!cmd->length)
-		goto out;
-	rc = -EOVERFLOW;
-	if (cmd->user_va > ULONG_MAX || check_add_overflow((unsigned long)cmd->user_va, cmd->length - 1, &uaddr_last))
-		goto out;
-	if ((cmd->flags & IOMMU_IOAS_MAP_FIXED_IOVA) &&
-	    check_add_overflow((unsigned long)cmd->iova, cmd->length - 1, &iova_last))
-		goto out;
-
-	uaddr = cmd->user_va & PAGE_MASK;
-	npages = ((uaddr_last - uaddr) >> PAGE_SHIFT) + 1;
-	p = pinned_alloc_user(uaddr, npages, writable, ucmd->ictx->account_mode);
-	rc = IS_ERR(p) ? PTR_ERR(p) : map_pinned(ucmd, ioas, p, cmd->user_va - uaddr);
-out:
+	rc = iommufd_map_user(ucmd, sizeof(*cmd), ioas, cmd->user_va, cmd->length, cmd->flags,
+			      ucmd->ictx->account_mode, &cmd->iova);
 	iommufd_object_put(&ucmd->ictx->objs, &ioas->obj);
+	return rc;
+}
+
+static struct ioas_area *gather(struct iommufd_ctx *ictx, struct iommu_ioas_copy *cmd)
+{
+	struct iommufd_ioas *src = iommufd_get_ioas(ictx, cmd->src_ioas_id);
+	struct ioas_area *areas;
+	unsigned long last;
+
+	if (IS_ERR(src))
+		return ERR_CAST(src);
+	if (!cmd->length)
+		areas = ERR_PTR(-EINVAL);
+	else if (check_add_overflow((unsigned long)cmd->src_iova, (unsigned long)cmd->length - 1, &last))
+		areas = ERR_PTR(-EOVERFLOW);
+	else
+		areas = ioas_map_gather(&src->map, cmd->src_iova, last, map_flags_to_prot(cmd->flags));
+	iommufd_object_put(&ictx->objs, &src->obj);
+	return areas;
+}
+
+/**
+ * iommufd_ioctl_ioas_copy() - IOMMU_IOAS_COPY
+ * @ucmd: struct iommu_ioas_copy
+ *
+ * Any part of what is mapped side by side can be copied. The copy shares the source's pages: they are pinned and
+ * charged once, and stay when the source is unmapped.
+ *
+ * Return: 0; -EOPNOTSUPP for unknown flags; -EOVERFLOW; -EINVAL for a length of 0 and as IOMMU_IOAS_MAP; -ENOENT if
+ * an IOAS does not exist or some of the source is not mapped; -EPERM if it is mapped for reading only and the copy
+ * should be writable; and the rest as IOMMU_IOAS_MAP.
+ */
+int iommufd_ioctl_ioas_copy(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_ioas_copy *cmd = ucmd->cmd;
+	struct iommufd_ioas *dst;
+	struct ioas_area *areas;
+	int rc;
+
+	rc = iommufd_map_flags_check(cmd->flags, cmd->dst_iova, cmd->length);
+	if (rc)
+		return rc;
+	if (cmd->src_iova >= ULONG_MAX)
+		return -EOVERFLOW;
+	areas = gather(ucmd->ictx, cmd);
+	if (IS_ERR(areas))
+		return PTR_ERR(areas);
+	dst = iommufd_get_ioas(ucmd->ictx, cmd->dst_ioas_id);
+	if (IS_ERR(dst)) {
+		ioas_areas_free(areas);
+		return PTR_ERR(dst);
+	}
+	/* The source was placed to suit its memory, so its address tells what suits the copy */
+	rc = iommufd_map_areas(ucmd, sizeof(*cmd), dst, areas, cmd->flags, cmd->src_iova, &cmd->dst_iova);
+	iommufd_object_put(&ucmd->ictx->objs, &dst->obj);
 	return rc;
 }
 
@@ -340,8 +468,9 @@ out:
  * @ucmd: struct iommu_ioas_unmap
  *
  * Return: 0; -ENOENT if the IOAS does not exist, nothing is mapped there or a mapping would be cut; -EINVAL for a
- * length of 0; -EOVERFLOW; -EBUSY if a mapping is being made or taken away by another call; -EFAULT if the number of
- * bytes could not be copied (then it is unmapped all the same).
+ * length of 0; -EOVERFLOW; -EBUSY if a mapping is being made or taken away by another call, or is pinned by something
+ * that cannot let go; -EDEADLOCK if an emulated device did not let go; -EINTR; -EFAULT if the number of bytes could
+ * not be copied (then it is unmapped all the same).
  */
 int iommufd_ioctl_ioas_unmap(struct iommufd_ucmd *ucmd)
 {

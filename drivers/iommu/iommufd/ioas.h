@@ -17,12 +17,14 @@ struct iommu_iova_range;
  * @map: what is mapped in it
  * @auto_lock: covers @auto_hwpts; held while one is looked for or made, outside a group's lock
  * @auto_hwpts: page tables that the kernel made for devices which were attached to the IOAS itself
+ * @change_entry: in the list of what IOMMU_IOAS_CHANGE_PROCESS has locked; covered by ictx->change_lock
  */
 struct iommufd_ioas {
 	struct iommufd_object obj;
 	struct ioas_map map;
 	struct mutex auto_lock;	/* auto_hwpts */
 	struct list_head auto_hwpts;
+	struct list_head change_entry;
 };
 
 extern const struct iommufd_object_ops iommufd_ioas_ops;
@@ -40,10 +42,19 @@ void iommufd_ioas_unreserve(struct iommufd_ioas *ioas, const void *owner);
 int iommufd_ioas_copy_ranges(struct iommufd_ioas *ioas, struct iommu_iova_range __user *ranges, u32 capacity,
 			     u32 *num, u64 *alignment);
 
+int iommufd_map_flags_check(u32 flags, u64 iova, u64 length);
+int iommufd_map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct ioas_area *areas,
+		      u32 flags, unsigned long memory, u64 *iova);
+int iommufd_map_pinned(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct pinned *p, u64 byte,
+		       unsigned long length, u32 flags, unsigned long memory, u64 *iova);
+int iommufd_map_user(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, u64 user_va, u64 length,
+		     u32 flags, enum pin_account_mode mode, u64 *iova);
+
 int iommufd_ioctl_ioas_alloc(struct iommufd_ucmd *ucmd);
 int iommufd_ioctl_ioas_iova_ranges(struct iommufd_ucmd *ucmd);
 int iommufd_ioctl_ioas_allow_iovas(struct iommufd_ucmd *ucmd);
 int iommufd_ioctl_ioas_map(struct iommufd_ucmd *ucmd);
+int iommufd_ioctl_ioas_copy(struct iommufd_ucmd *ucmd);
 int iommufd_ioctl_ioas_unmap(struct iommufd_ucmd *ucmd);
 
 #endif

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ioas_map - area transactions: map, unmap, and the domains that areas are copied to
+ * ioas_map - area transactions: map, copy, cut, unmap
  *
  * Mapping is begun (addresses claimed, pages pinned, every domain filled) and then committed or aborted; in between
- * the caller tells the user the address. Unmapping first decides, for the whole range and without changing anything,
- * whether it can be done; from then on it cannot fail. Pages are pinned exactly while the IOAS has a domain.
+ * the caller tells the user the address. What is mapped in one go is a chain of areas that lie side by side: one for
+ * memory of the process, as many as the source has for a copy. Unmapping first decides, for the whole range and
+ * without changing anything, whether it can be done; then software users let go of it; from then on it cannot fail.
+ * Pages are pinned exactly while the IOAS has a domain, and where a software user pins them.
  *
  * This file does not know ids, ioctls or devices.
  *
- * Locking: fill_rwsem is outermost. map and unmap hold it for reading from beginning to end, so that a domain that is
- * added sees finished areas only; space.rwsem is taken inside it, for short, and never while pages are pinned or
- * domains filled.
+ * Locking: fill_rwsem is outermost. map and unmap hold it for reading, so that a domain that is added sees finished
+ * areas only; space.rwsem is taken inside it, for short, and never while pages are pinned or domains filled. No lock
+ * is held while software users are told.
  */
 #include <linux/err.h>
 #include <linux/iommu.h>
@@ -18,6 +20,8 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 
+#include "ioas_access.h"
+#include "ioas_domain.h"
 #include "ioas_fill.h"
 #include "ioas_map.h"
 #include "pinned.h"
@@ -32,6 +36,10 @@ void ioas_map_init(struct ioas_map *map)
 	INIT_LIST_HEAD(&map->domains);
 	map->huge_pages = true;
 	iova_space_init(&map->space);
+	INIT_LIST_HEAD(&map->users);
+	spin_lock_init(&map->users_lock);
+	map->pins = RB_ROOT_CACHED;
+	init_waitqueue_head(&map->idle);
 }
 
 /**
@@ -42,7 +50,7 @@ void ioas_map_destroy(struct ioas_map *map)
 {
 	u64 unmapped;
 
-	WARN_ON(!list_empty(&map->domains));
+	WARN_ON(!list_empty(&map->domains) || !list_empty(&map->users));
 	/* Nobody else uses it, so there is nothing to wait for and nothing that may fail */
 	WARN_ON(ioas_map_unmap(map, 0, ULONG_MAX, &unmapped));
 	iova_space_destroy(&map->space);
@@ -53,17 +61,27 @@ static struct ioas_area *to_area(struct iova_claim *claim)
 	return claim ? container_of(claim, struct ioas_area, claim) : NULL;
 }
 
-static unsigned long area_length(struct ioas_area *area)
-{
-	return area->claim.last - area->claim.start + 1;
-}
-
-static struct ioas_area *first_area(struct ioas_map *map, unsigned long start, unsigned long last)
+/**
+ * ioas_map_first() - Lowest area that touches a range
+ * @map: IOAS, @map->space.rwsem held, or @map->fill_rwsem for writing
+ * @start: first IOVA
+ * @last: last IOVA, inclusive
+ *
+ * Return: the area, or NULL.
+ */
+struct ioas_area *ioas_map_first(struct ioas_map *map, unsigned long start, unsigned long last)
 {
 	return to_area(iova_space_first(&map->space, start, last));
 }
 
-static struct ioas_area *next_area(struct ioas_area *area, unsigned long last)
+/**
+ * ioas_map_next() - Next area of a range, in ascending order
+ * @area: where ioas_map_first() or the call before this one arrived
+ * @last: last IOVA of the range, inclusive
+ *
+ * Return: the area, or NULL.
+ */
+struct ioas_area *ioas_map_next(struct ioas_area *area, unsigned long last)
 {
 	return to_area(iova_space_next(&area->claim, last));
 }
@@ -76,14 +94,8 @@ static void unfill_domains(struct ioas_map *map, struct ioas_area *area, struct 
 	list_for_each_entry(dom, &map->domains, entry) {
 		if (&dom->entry == end)
 			break;
-		ioas_unfill(dom->domain, area->claim.start, area_length(area));
+		ioas_unfill(dom->domain, area->claim.start, ioas_area_length(area));
 	}
-}
-
-static int fill_domain(struct ioas_map *map, struct ioas_area *area, struct ioas_domain *dom)
-{
-	return ioas_fill(dom->domain, area->claim.start, area->pinned, area->byte, area_length(area), area->prot,
-			 map->huge_pages);
 }
 
 /* Pin the area's pages and put it into every domain; without a domain there is nothing to do */
@@ -98,7 +110,7 @@ static int populate(struct ioas_map *map, struct ioas_area *area)
 	if (rc)
 		return rc;
 	list_for_each_entry(dom, &map->domains, entry) {
-		rc = fill_domain(map, area, dom);
+		rc = ioas_domain_fill(map, dom, area);
 		if (rc) {
 			unfill_domains(map, area, &dom->entry);
 			pinned_release(area->pinned, &area->user);
@@ -117,97 +129,248 @@ static void depopulate(struct ioas_map *map, struct ioas_area *area)
 	pinned_release(area->pinned, &area->user);
 }
 
-static void unclaim(struct ioas_map *map, struct ioas_area *area)
+/**
+ * ioas_areas_free() - Drop areas that are not mapped, or not any more
+ * @areas: chain, may be empty
+ */
+void ioas_areas_free(struct ioas_area *areas)
 {
-	down_write(&map->space.rwsem);
-	iova_space_unclaim(&map->space, &area->claim);
-	up_write(&map->space.rwsem);
-	pinned_put(area->pinned);
-	kfree(area);
+	struct ioas_area *area;
+
+	while ((area = areas)) {
+		areas = area->next;
+		pinned_put(area->pinned);
+		kfree(area);
+	}
 }
 
-static int claim(struct ioas_map *map, struct ioas_area *area, unsigned long length, unsigned long *iova,
-		 unsigned long align)
+/* Give up the claims of a chain up to @end (exclusive; NULL for all of it) */
+static void unclaim(struct ioas_map *map, struct ioas_area *areas, struct ioas_area *end)
 {
-	unsigned long mask;
+	struct ioas_area *area;
+
+	lockdep_assert_held_write(&map->space.rwsem);
+	for (area = areas; area != end; area = area->next)
+		iova_space_unclaim(&map->space, &area->claim);
+}
+
+static unsigned long chain_length(struct ioas_area *areas)
+{
+	unsigned long length = 0;
+
+	for (; areas; areas = areas->next)
+		length += ioas_area_length(areas);
+	return length;
+}
+
+static bool chain_aligned(struct ioas_area *areas, unsigned long mask)
+{
+	for (; areas; areas = areas->next)
+		if ((areas->byte | ioas_area_length(areas)) & mask)
+			return false;
+	return true;
+}
+
+/* Claim addresses for all areas of the chain, side by side from @iova on */
+static int claim_at(struct ioas_map *map, struct ioas_area *areas, unsigned long iova)
+{
+	struct ioas_area *area;
+	unsigned long last;
 	int rc;
 
+	for (area = areas; area; area = area->next) {
+		last = iova + (ioas_area_length(area) - 1);
+		rc = iova_space_claim(&map->space, &area->claim, iova, last);
+		if (rc) {
+			unclaim(map, areas, area);
+			return rc;
+		}
+		iova = last + 1;
+	}
+	return 0;
+}
+
+static int claim(struct ioas_map *map, struct ioas_area *areas, unsigned long *iova, unsigned long align)
+{
+	int rc = 0;
+
 	down_write(&map->space.rwsem);
-	mask = map->space.alignment - 1;
-	if ((area->byte & mask) || (length & mask))
+	if (!chain_aligned(areas, map->space.alignment - 1))
 		rc = -EINVAL;
-	else
-		rc = align ? iova_space_find(&map->space, length, align, iova) : 0;
+	else if (align)
+		rc = iova_space_find(&map->space, chain_length(areas), align, iova);
 	if (!rc)
-		rc = iova_space_claim(&map->space, &area->claim, *iova, *iova + (length - 1));
+		rc = claim_at(map, areas, *iova);
 	up_write(&map->space.rwsem);
 	return rc;
 }
 
+/* Take areas out of the domains, up to @end (exclusive; NULL for all), and unpin them */
+static void depopulate_chain(struct ioas_map *map, struct ioas_area *areas, struct ioas_area *end)
+{
+	for (; areas != end; areas = areas->next) {
+		depopulate(map, areas);
+		cond_resched();
+	}
+}
+
+static int populate_chain(struct ioas_map *map, struct ioas_area *areas)
+{
+	struct ioas_area *area;
+	int rc;
+
+	for (area = areas; area; area = area->next) {
+		rc = populate(map, area);
+		if (rc) {
+			depopulate_chain(map, areas, area);
+			return rc;
+		}
+	}
+	return 0;
+}
+
 /**
- * ioas_map_begin() - Map a range, up to the point where only the user must still be told
- * @map: IOAS
- * @p: where pages come from; the caller's reference becomes the area's, also on failure
+ * ioas_area_create() - Make an area that is not mapped yet
+ * @p: where its pages come from; the caller's reference becomes the area's, also on failure
  * @byte: offset of the first byte in @p
  * @length: bytes, above 0, not wrapping behind @byte
  * @prot: IOMMU_READ and so on
- * @iova: in: first IOVA, when the user chose it; out: first IOVA, when the kernel does
- * @align: 0 when the user chose the IOVA, or what a chosen one must be a multiple of, a power of two
  *
- * On success @map->fill_rwsem is held for reading until ioas_map_commit() or ioas_map_abort().
- *
- * Return: the area, or ERR_PTR with nothing changed: -EINVAL (not aligned, reserved), -EEXIST (overlaps a mapping),
- * -ENOSPC (no room), -ENOMEM, -EFAULT (pages cannot be pinned), -EINTR (the caller is being killed).
+ * Return: the area, for ioas_map_begin(), or ERR_PTR(-ENOMEM).
  */
-struct ioas_area *ioas_map_begin(struct ioas_map *map, struct pinned *p, u64 byte, unsigned long length, int prot,
-				 unsigned long *iova, unsigned long align)
+struct ioas_area *ioas_area_create(struct pinned *p, u64 byte, unsigned long length, int prot)
 {
 	struct ioas_area *area = kzalloc(sizeof(*area), GFP_KERNEL_ACCOUNT);
-	int rc;
 
 	if (!area) {
 		pinned_put(p);
 		return ERR_PTR(-ENOMEM);
 	}
-	area->pinned = p;
-	area->byte = byte;
+	area->claim.last = length - 1;
 	area->user.start = byte >> PAGE_SHIFT;
 	area->user.last = (byte + (length - 1)) >> PAGE_SHIFT;
+	area->pinned = p;
+	area->byte = byte;
 	area->prot = prot;
 	area->state = IOAS_AREA_FILLING;
+	return area;
+}
+
+/* The part of an area that lies in [start, last], as an area of its own on the same source */
+static struct ioas_area *clone_part(struct ioas_area *area, unsigned long start, unsigned long last, int prot)
+{
+	start = max(start, area->claim.start);
+	last = min(last, area->claim.last);
+	pinned_get(area->pinned);
+	return ioas_area_create(area->pinned, area->byte + (start - area->claim.start), last - start + 1, prot);
+}
+
+/**
+ * ioas_map_gather() - Make areas that share the pages of a mapped range
+ * @map: IOAS to look in
+ * @start: first IOVA
+ * @last: last IOVA, inclusive
+ * @prot: IOMMU_READ and so on, of the areas that are made
+ *
+ * A page of a source is pinned and charged once, however many areas share it.
+ *
+ * Return: a chain of areas for ioas_map_begin(), in any IOAS of the same context, or ERR_PTR: -ENOENT if some of the
+ * range is not mapped, or is being mapped or unmapped; -EPERM if @prot has IOMMU_WRITE and memory is mapped for
+ * reading only; -ENOMEM; -EINTR.
+ */
+struct ioas_area *ioas_map_gather(struct ioas_map *map, unsigned long start, unsigned long last, int prot)
+{
+	struct ioas_area *chain = NULL;
+	struct ioas_area **end = &chain;
+	struct ioas_area *area;
+	int rc;
+
+	rc = down_read_killable(&map->space.rwsem);
+	if (rc)
+		return ERR_PTR(rc);
+	for (;;) {
+		area = ioas_map_first(map, start, start);
+		rc = -ENOENT;
+		if (!area || area->state != IOAS_AREA_LIVE)
+			break;
+		rc = -EPERM;
+		if ((prot & IOMMU_WRITE) && !pinned_writable(area->pinned))
+			break;
+		*end = clone_part(area, start, last, prot);
+		if (IS_ERR(*end)) {
+			rc = PTR_ERR(*end);
+			*end = NULL;
+			break;
+		}
+		end = &(*end)->next;
+		rc = 0;
+		if (area->claim.last >= last)
+			break;
+		start = area->claim.last + 1;
+		cond_resched();
+	}
+	up_read(&map->space.rwsem);
+	if (rc) {
+		ioas_areas_free(chain);
+		return ERR_PTR(rc);
+	}
+	return chain;
+}
+
+/**
+ * ioas_map_begin() - Map areas side by side, up to the point where only the user must still be told
+ * @map: IOAS
+ * @areas: chain of areas that are not mapped; freed on failure
+ * @iova: in: first IOVA, when the user chose it, with room for all areas below 2^64; out: first IOVA, when the kernel
+ *	  does
+ * @align: 0 when the user chose the IOVA, or what a chosen one must be a multiple of, a power of two
+ *
+ * On success @map->fill_rwsem is held for reading until ioas_map_commit() or ioas_map_abort().
+ *
+ * Return: 0, or with nothing changed -EINVAL (not aligned, reserved), -EEXIST (overlaps a mapping), -ENOSPC (no
+ * room), -ENOMEM, -EFAULT (pages cannot be pinned), -EINTR (the caller is being killed).
+ */
+int ioas_map_begin(struct ioas_map *map, struct ioas_area *areas, unsigned long *iova, unsigned long align)
+{
+	int rc;
 
 	rc = down_read_killable(&map->fill_rwsem);
 	if (rc)
 		goto err_free;
-	rc = claim(map, area, length, iova, align);
+	rc = claim(map, areas, iova, align);
 	if (rc)
 		goto err_unlock;
-	rc = populate(map, area);
+	rc = populate_chain(map, areas);
 	if (rc)
 		goto err_unclaim;
-	return area;
+	return 0;
 
 err_unclaim:
-	unclaim(map, area);
-	up_read(&map->fill_rwsem);
-	return ERR_PTR(rc);
+	down_write(&map->space.rwsem);
+	unclaim(map, areas, NULL);
+	up_write(&map->space.rwsem);
 err_unlock:
 	up_read(&map->fill_rwsem);
 err_free:
-	pinned_put(p);
-	kfree(area);
-	return ERR_PTR(rc);
+	ioas_areas_free(areas);
+	return rc;
 }
 
 /**
- * ioas_map_commit() - The user knows the address: the area is there to stay
+ * ioas_map_commit() - The user knows the address: the areas are there to stay
  * @map: IOAS
- * @area: what ioas_map_begin() returned
+ * @areas: what ioas_map_begin() mapped
  */
-void ioas_map_commit(struct ioas_map *map, struct ioas_area *area)
+void ioas_map_commit(struct ioas_map *map, struct ioas_area *areas)
 {
+	struct ioas_area *next;
+
 	down_write(&map->space.rwsem);
-	area->state = IOAS_AREA_LIVE;
+	for (; areas; areas = next) {
+		next = areas->next;
+		areas->state = IOAS_AREA_LIVE;
+		areas->next = NULL;
+	}
 	up_write(&map->space.rwsem);
 	up_read(&map->fill_rwsem);
 }
@@ -215,18 +378,87 @@ void ioas_map_commit(struct ioas_map *map, struct ioas_area *area)
 /**
  * ioas_map_abort() - The user could not be told: as if nothing had been mapped
  * @map: IOAS
- * @area: what ioas_map_begin() returned
+ * @areas: what ioas_map_begin() mapped
  */
-void ioas_map_abort(struct ioas_map *map, struct ioas_area *area)
+void ioas_map_abort(struct ioas_map *map, struct ioas_area *areas)
 {
-	depopulate(map, area);
-	unclaim(map, area);
+	depopulate_chain(map, areas, NULL);
+	down_write(&map->space.rwsem);
+	unclaim(map, areas, NULL);
+	up_write(&map->space.rwsem);
 	up_read(&map->fill_rwsem);
+	ioas_areas_free(areas);
+}
+
+/* Move what belongs to the upper part of an area to @upper, which gets the addresses from @iova on */
+static int cut_area(struct ioas_map *map, struct ioas_area *area, struct ioas_area *upper, unsigned long iova)
+{
+	unsigned long below = iova - area->claim.start;
+	int rc;
+
+	lockdep_assert_held_write(&map->space.rwsem);
+	if (map->huge_pages || (iova & (map->space.alignment - 1)) || !pinned_has_pages(area->pinned))
+		return -EINVAL;
+	if (area->state != IOAS_AREA_LIVE)
+		return -EBUSY;
+	rc = ioas_access_cut(map, area, upper, iova);
+	if (rc)
+		return rc;
+
+	pinned_get(area->pinned);
+	upper->pinned = area->pinned;
+	upper->byte = area->byte + below;
+	upper->user.start = upper->byte >> PAGE_SHIFT;
+	upper->user.last = area->user.last;
+	upper->prot = area->prot;
+	upper->state = IOAS_AREA_LIVE;
+	if (list_empty(&map->domains))
+		area->user.last = (upper->byte - 1) >> PAGE_SHIFT;
+	else
+		pinned_split(area->pinned, &area->user, &upper->user, (upper->byte - 1) >> PAGE_SHIFT);
+	iova_space_split(&map->space, &area->claim, &upper->claim, iova);
+	return 0;
+}
+
+/**
+ * ioas_map_cut() - Make one area end and another begin at an address
+ * @map: IOAS whose page tables have no leaves larger than a page
+ * @iova: IOVA
+ *
+ * What devices see does not change.
+ *
+ * Return: 0, also when no area reaches over @iova; or with nothing changed -EINVAL if larger leaves are allowed,
+ * @iova is not aligned or the area is no memory; -EBUSY if the area is being mapped or unmapped, or a software user
+ * has pinned across @iova; -ENOMEM; -EINTR.
+ */
+int ioas_map_cut(struct ioas_map *map, unsigned long iova)
+{
+	struct ioas_area *upper = kzalloc(sizeof(*upper), GFP_KERNEL_ACCOUNT);
+	struct ioas_area *area;
+	int rc;
+
+	if (!upper)
+		return -ENOMEM;
+	rc = down_read_killable(&map->fill_rwsem);
+	if (rc)
+		goto out;
+	down_write(&map->space.rwsem);
+	area = ioas_map_first(map, iova, iova);
+	if (area && area->claim.start != iova) {
+		rc = cut_area(map, area, upper, iova);
+		if (!rc)
+			upper = NULL;
+	}
+	up_write(&map->space.rwsem);
+	up_read(&map->fill_rwsem);
+out:
+	kfree(upper);
+	return rc;
 }
 
 /*
  * May all areas in the range go? If so they are chained to @drained, and nobody else touches them until they are
- * gone.
+ * gone or cancel_drain() gives them back.
  */
 static int begin_drain(struct ioas_map *map, unsigned long start, unsigned long last, struct ioas_area **drained)
 {
@@ -234,19 +466,42 @@ static int begin_drain(struct ioas_map *map, unsigned long start, unsigned long 
 
 	lockdep_assert_held_write(&map->space.rwsem);
 	*drained = NULL;
-	for (area = first_area(map, start, last); area; area = next_area(area, last)) {
+	for (area = ioas_map_first(map, start, last); area; area = ioas_map_next(area, last)) {
 		if (area->claim.start < start || area->claim.last > last)
 			return -ENOENT;
 		if (area->state != IOAS_AREA_LIVE)
 			return -EBUSY;
 	}
-	for (area = first_area(map, start, last); area; area = next_area(area, last)) {
+	for (area = ioas_map_first(map, start, last); area; area = ioas_map_next(area, last)) {
 		area->state = IOAS_AREA_DRAINING;
-		area->next_drained = NULL;
+		area->next = NULL;
 		*drained = area;
-		drained = &area->next_drained;
+		drained = &area->next;
 	}
 	return 0;
+}
+
+static void cancel_drain(struct ioas_map *map, struct ioas_area *drained)
+{
+	struct ioas_area *area;
+
+	down_write(&map->space.rwsem);
+	for (area = drained; area; area = area->next)
+		area->state = IOAS_AREA_LIVE;
+	up_write(&map->space.rwsem);
+}
+
+/* Software users let go of areas that are being drained; fill_rwsem is dropped meanwhile, for they may take locks */
+static int expel(struct ioas_map *map, unsigned long start, unsigned long last)
+{
+	int rc;
+
+	if (!ioas_access_pinned(map, start, last))
+		return 0;
+	up_read(&map->fill_rwsem);
+	rc = ioas_access_expel(map, start, last);
+	down_read(&map->fill_rwsem);
+	return rc;
 }
 
 /**
@@ -256,15 +511,16 @@ static int begin_drain(struct ioas_map *map, unsigned long start, unsigned long 
  * @last: last IOVA, inclusive
  * @unmapped: out: bytes that were unmapped, 0 when there was nothing or on error
  *
- * When this returns no device reaches the pages, and they are unpinned unless something else uses them. Once begun it
- * cannot be interrupted; a caller that is being killed gives up waiting for a page table that is being made.
+ * When this returns no device reaches the pages, and they are unpinned unless something else uses them. A caller that
+ * is being killed gives up waiting for others; once taking out has begun, it ends.
  *
- * Return: 0, or with nothing changed -ENOENT if an area would be cut, -EBUSY if one is being mapped or unmapped by
- * another call, -EINTR.
+ * Return: 0, or with nothing changed -ENOENT if an area would be cut; -EBUSY if one is being mapped or unmapped by
+ * another call, or is pinned by a software user that cannot be told; -EDEADLOCK if one that was told did not let go;
+ * -EINTR.
  */
 int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last, u64 *unmapped)
 {
-	struct ioas_area *area, *next;
+	struct ioas_area *drained, *area;
 	int rc;
 
 	*unmapped = 0;
@@ -272,191 +528,27 @@ int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last
 	if (rc)
 		return rc;
 	down_write(&map->space.rwsem);
-	rc = begin_drain(map, start, last, &area);
+	rc = begin_drain(map, start, last, &drained);
 	up_write(&map->space.rwsem);
-
-	for (; !rc && area; area = next) {
-		next = area->next_drained;
-		depopulate(map, area);
-		*unmapped += area_length(area);
-		unclaim(map, area);
-		cond_resched();
-	}
-	up_read(&map->fill_rwsem);
-	return rc;
-}
-
-/* Largest alignment that the domains and the huge-page option ask for, bytes */
-static unsigned long needed_alignment(struct ioas_map *map)
-{
-	unsigned long alignment = map->huge_pages ? 1 : PAGE_SIZE;
-	struct ioas_domain *dom;
-
-	list_for_each_entry(dom, &map->domains, entry)
-		alignment = max(alignment, min(1UL << __ffs(dom->domain->pgsize_bitmap), PAGE_SIZE));
-	return alignment;
-}
-
-/* Make the space demand an alignment, if all areas have it */
-static int set_alignment(struct ioas_map *map, unsigned long alignment)
-{
-	unsigned long mask = alignment - 1;
-	struct ioas_area *area;
-
-	lockdep_assert_held_write(&map->space.rwsem);
-	for (area = first_area(map, 0, ULONG_MAX); mask && area; area = next_area(area, ULONG_MAX))
-		if ((area->claim.start | (area->claim.last + 1) | area->byte) & mask)
-			return -EADDRINUSE;
-	map->space.alignment = alignment;
-	return 0;
-}
-
-/* Addresses that a domain cannot translate must not be used */
-static int reserve_outside_aperture(struct ioas_map *map, struct ioas_domain *dom)
-{
-	struct iommu_domain_geometry *geometry = &dom->domain->geometry;
-	int rc = 0;
-
-	lockdep_assert_held_write(&map->space.rwsem);
-	if (geometry->aperture_start)
-		rc = iova_space_reserve(&map->space, dom, 0, geometry->aperture_start - 1);
-	if (!rc && geometry->aperture_end < ULONG_MAX)
-		rc = iova_space_reserve(&map->space, dom, geometry->aperture_end + 1, ULONG_MAX);
-	return rc;
-}
-
-/* What the addresses of the IOAS must respect from now on: all of it, or nothing changes */
-static int constrain(struct ioas_map *map, struct ioas_domain *dom)
-{
-	int rc;
-
-	down_write(&map->space.rwsem);
-	rc = reserve_outside_aperture(map, dom);
-	if (!rc)
-		rc = set_alignment(map, needed_alignment(map));
 	if (rc)
-		iova_space_unreserve(&map->space, dom);
-	up_write(&map->space.rwsem);
-	return rc;
-}
-
-static void unconstrain(struct ioas_map *map, struct ioas_domain *dom)
-{
-	down_write(&map->space.rwsem);
-	iova_space_unreserve(&map->space, dom);
-	map->space.alignment = needed_alignment(map);
-	up_write(&map->space.rwsem);
-}
-
-/* Take all areas up to @end (exclusive; NULL for all) out of a domain; @pinned: they are pinned for it alone */
-static void drain_domain(struct ioas_map *map, struct ioas_domain *dom, struct ioas_area *end, bool pinned)
-{
-	struct ioas_area *area;
-
-	for (area = first_area(map, 0, ULONG_MAX); area != end; area = next_area(area, ULONG_MAX)) {
-		ioas_unfill(dom->domain, area->claim.start, area_length(area));
-		if (pinned)
-			pinned_release(area->pinned, &area->user);
-		cond_resched();
-	}
-}
-
-/**
- * ioas_map_add_domain() - Put every area into one more domain, and every area to come
- * @map: IOAS
- * @dom: domain, complete and empty; @dom->domain set by the caller
- *
- * With the first domain the pages of all areas are pinned.
- *
- * Return: 0, or with nothing changed -EADDRINUSE (an area or an allowed window lies where the domain cannot
- * translate, or is not aligned for it), -ENOMEM, -EFAULT, -EINTR as for mapping.
- */
-int ioas_map_add_domain(struct ioas_map *map, struct ioas_domain *dom)
-{
-	struct ioas_area *area;
-	bool first;
-	int rc;
-
-	rc = down_write_killable(&map->fill_rwsem);
-	if (rc)
-		return rc;
-	first = list_empty(&map->domains);
-	list_add_tail(&dom->entry, &map->domains);
-	rc = constrain(map, dom);
-	if (rc)
-		goto err_list;
-
-	for (area = first_area(map, 0, ULONG_MAX); area; area = next_area(area, ULONG_MAX)) {
-		if (first)
-			rc = pinned_acquire(area->pinned, &area->user);
-		if (rc)
-			break;
-		rc = fill_domain(map, area, dom);
-		if (rc) {
-			if (first)
-				pinned_release(area->pinned, &area->user);
-			break;
-		}
-		cond_resched();
-	}
+		goto out;
+	rc = expel(map, start, last);
 	if (rc) {
-		drain_domain(map, dom, area, first);
-		list_del(&dom->entry);
-		unconstrain(map, dom);
+		cancel_drain(map, drained);
+		goto out;
 	}
-	up_write(&map->fill_rwsem);
-	return rc;
-
-err_list:
-	list_del(&dom->entry);
-	up_write(&map->fill_rwsem);
-	return rc;
-}
-
-/**
- * ioas_map_remove_domain() - Undo ioas_map_add_domain()
- * @map: IOAS
- * @dom: domain that no device translates through any more
- *
- * With the last domain the pages of all areas are unpinned. Cannot fail.
- */
-void ioas_map_remove_domain(struct ioas_map *map, struct ioas_domain *dom)
-{
-	down_write(&map->fill_rwsem);
-	list_del(&dom->entry);
-	drain_domain(map, dom, NULL, list_empty(&map->domains));
-	unconstrain(map, dom);
-	up_write(&map->fill_rwsem);
-}
-
-/**
- * ioas_map_set_huge_pages() - Allow or forbid leaves larger than a page
- * @map: IOAS
- * @huge_pages: allow
- *
- * Return: 0; -EINVAL if there are a page table and areas; -EADDRINUSE if an area is not page aligned; -EINTR.
- */
-int ioas_map_set_huge_pages(struct ioas_map *map, bool huge_pages)
-{
-	bool before;
-	int rc;
-
-	rc = down_write_killable(&map->fill_rwsem);
-	if (rc)
-		return rc;
-	down_write(&map->space.rwsem);
-	before = map->huge_pages;
-	if (before == huge_pages) {
-		rc = 0;
-	} else if (!list_empty(&map->domains) && first_area(map, 0, ULONG_MAX)) {
-		rc = -EINVAL;
-	} else {
-		map->huge_pages = huge_pages;
-		rc = set_alignment(map, needed_alignment(map));
-		if (rc)
-			map->huge_pages = before;
+	while ((area = drained)) {
+		drained = area->next;
+		area->next = NULL;
+		depopulate(map, area);
+		*unmapped += ioas_area_length(area);
+		down_write(&map->space.rwsem);
+		iova_space_unclaim(&map->space, &area->claim);
+		up_write(&map->space.rwsem);
+		ioas_areas_free(area);
+		cond_resched();
 	}
-	up_write(&map->space.rwsem);
-	up_write(&map->fill_rwsem);
+out:
+	up_read(&map->fill_rwsem);
 	return rc;
 }

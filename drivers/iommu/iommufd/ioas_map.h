@@ -5,10 +5,11 @@
 #include <linux/interval_tree.h>
 #include <linux/list.h>
 #include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
 
 #include "iova_space.h"
 
-struct iommu_domain;
 struct pinned;
 
 /**
@@ -29,7 +30,7 @@ enum ioas_area_state {
  * @user: its pages, linked in @pinned while there is a page table
  * @pinned: where its pages come from
  * @byte: offset of the first byte in @pinned
- * @next_drained: the next area that the same unmap call takes out
+ * @next: the next area of the same call, in ascending order, while it is mapped or unmapped
  * @prot: IOMMU_READ and so on
  * @state: where it is in its life
  */
@@ -38,46 +39,52 @@ struct ioas_area {
 	struct interval_tree_node user;
 	struct pinned *pinned;
 	u64 byte;
-	struct ioas_area *next_drained;
+	struct ioas_area *next;
 	int prot;
 	enum ioas_area_state state;
 };
 
 /**
- * struct ioas_domain - A domain that holds a copy of every area, embedded in a page table object
- * @entry: in ioas_map->domains
- * @domain: the domain
- */
-struct ioas_domain {
-	struct list_head entry;
-	struct iommu_domain *domain;
-};
-
-/**
- * struct ioas_map - All mappings of an IOAS, and the domains they are in
- * @fill_rwsem: held for reading while areas come and go, for writing while domains do; covers the two below
- * @domains: list of struct ioas_domain
- * @huge_pages: leaves may be larger than a page
+ * struct ioas_map - All mappings of an IOAS, and who uses them
+ * @fill_rwsem: held for reading while areas and pins come and go, for writing while domains and software users do
+ * @domains: list of struct ioas_domain; covered by @fill_rwsem
+ * @huge_pages: leaves may be larger than a page; covered by @fill_rwsem
  * @space: addresses; claims are the areas
+ * @users: list of struct ioas_user; covered by @users_lock, and changed with @fill_rwsem held for writing
+ * @users_lock: covers @users and the running calls of each
+ * @pins: struct ioas_pin by address; covered by space.rwsem
+ * @settled: how often a pin stopped being busy; written with space.rwsem held for writing
+ * @idle: woken when @settled changed or a software user's call ended
  */
 struct ioas_map {
 	struct rw_semaphore fill_rwsem;
 	struct list_head domains;
 	bool huge_pages;
 	struct iova_space space;
+	struct list_head users;
+	spinlock_t users_lock;	/* users and their calls */
+	struct rb_root_cached pins;
+	unsigned int settled;
+	wait_queue_head_t idle;
 };
+
+static inline unsigned long ioas_area_length(struct ioas_area *area)
+{
+	return area->claim.last - area->claim.start + 1;
+}
 
 void ioas_map_init(struct ioas_map *map);
 void ioas_map_destroy(struct ioas_map *map);
 
-struct ioas_area *ioas_map_begin(struct ioas_map *map, struct pinned *p, u64 byte, unsigned long length, int prot,
-				 unsigned long *iova, unsigned long align);
-void ioas_map_commit(struct ioas_map *map, struct ioas_area *area);
-void ioas_map_abort(struct ioas_map *map, struct ioas_area *area);
+struct ioas_area *ioas_area_create(struct pinned *p, u64 byte, unsigned long length, int prot);
+void ioas_areas_free(struct ioas_area *areas);
+struct ioas_area *ioas_map_gather(struct ioas_map *map, unsigned long start, unsigned long last, int prot);
+int ioas_map_begin(struct ioas_map *map, struct ioas_area *areas, unsigned long *iova, unsigned long align);
+void ioas_map_commit(struct ioas_map *map, struct ioas_area *areas);
+void ioas_map_abort(struct ioas_map *map, struct ioas_area *areas);
+int ioas_map_cut(struct ioas_map *map, unsigned long iova);
 int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last, u64 *unmapped);
-
-int ioas_map_add_domain(struct ioas_map *map, struct ioas_domain *dom);
-void ioas_map_remove_domain(struct ioas_map *map, struct ioas_domain *dom);
-int ioas_map_set_huge_pages(struct ioas_map *map, bool huge_pages);
+struct ioas_area *ioas_map_first(struct ioas_map *map, unsigned long start, unsigned long last);
+struct ioas_area *ioas_map_next(struct ioas_area *area, unsigned long last);
 
 #endif

@@ -33,6 +33,7 @@ union iommufd_ioctl_buffer {
 	struct iommu_ioas_alloc ioas_alloc;
 	struct iommu_ioas_allow_iovas allow_iovas;
 	struct iommu_ioas_iova_ranges iova_ranges;
+	struct iommu_ioas_copy ioas_copy;
 	struct iommu_ioas_map ioas_map;
 	struct iommu_ioas_unmap ioas_unmap;
 	struct iommu_option option;
@@ -56,6 +57,7 @@ static const struct iommufd_ioctl_entry ioctl_table[] = {
 	ENTRY(IOMMU_DESTROY,		iommu_destroy,		id,			iommufd_ioctl_destroy),
 	ENTRY(IOMMU_IOAS_ALLOC,		iommu_ioas_alloc,	out_ioas_id,		iommufd_ioctl_ioas_alloc),
 	ENTRY(IOMMU_IOAS_ALLOW_IOVAS,	iommu_ioas_allow_iovas,	allowed_iovas,		iommufd_ioctl_ioas_allow_iovas),
+	ENTRY(IOMMU_IOAS_COPY,		iommu_ioas_copy,	src_iova,		iommufd_ioctl_ioas_copy),
 	ENTRY(IOMMU_IOAS_IOVA_RANGES,	iommu_ioas_iova_ranges,	out_iova_alignment,	iommufd_ioctl_ioas_iova_ranges),
 	ENTRY(IOMMU_IOAS_MAP,		iommu_ioas_map,		iova,			iommufd_ioctl_ioas_map),
 	ENTRY(IOMMU_IOAS_UNMAP,		iommu_ioas_unmap,	length,			iommufd_ioctl_ioas_unmap),

@@ -179,6 +179,22 @@ void iova_space_unclaim(struct iova_space *space, struct iova_claim *claim)
 		claim_update_hole(next, prev);
 }
 
+/**
+ * iova_space_split() - Make one claim two that lie side by side
+ * @space: space, @space->rwsem held for writing
+ * @claim: ends before @iova afterwards
+ * @upper: linked; from @iova to where @claim ended
+ * @iova: first IOVA of @upper, aligned, above @claim->start and up to @claim->last
+ */
+void iova_space_split(struct iova_space *space, struct iova_claim *claim, struct iova_claim *upper, unsigned long iova)
+{
+	lockdep_assert_held_write(&space->rwsem);
+	upper->start = iova;
+	upper->last = claim->last;
+	claim->last = iova - 1;
+	claim_insert(space, upper);
+}
+
 /* Lowest node of a subtree, or of what follows it, that has a hole of at least @length before it */
 static struct iova_claim *leftmost_hole(struct rb_node *node, unsigned long length)
 {

@@ -43,6 +43,8 @@ void iova_space_destroy(struct iova_space *space);
 
 int iova_space_claim(struct iova_space *space, struct iova_claim *claim, unsigned long start, unsigned long last);
 void iova_space_unclaim(struct iova_space *space, struct iova_claim *claim);
+void iova_space_split(struct iova_space *space, struct iova_claim *claim, struct iova_claim *upper,
+		      unsigned long iova);
 int iova_space_find(struct iova_space *space, unsigned long length, unsigned long align, unsigned long *start);
 
 struct iova_claim *iova_space_first(struct iova_space *space, unsigned long start, unsigned long last);

@@ -2,14 +2,17 @@
 /*
  * lockdep - the lock order, taken once
  *
+ *	access->move			an emulated device moves
+ *	    access->rwsem		it pins or copies
+ *	ictx->change_lock		all of a context's charges move: fill_rwsem of every IOAS
  *	ioas->auto_lock			attach to an IOAS: find or make a page table
- *	    map->fill_rwsem		a page table comes or goes (W); map and unmap (R, without auto_lock)
+ *	    map->fill_rwsem		a page table comes or goes (W); map, unmap, pin (R, without auto_lock)
  *	    | igroup->lock		attach and detach
  *	        space.rwsem		claims and reservations, for short
  *	            pinned->mutex	pages come and go
  *	                mmap_lock	pinning; telling user space what an attach is going to use
  *
- * fill_rwsem and igroup->lock are never held together. Lockdep remembers the order from here on, so the first call
+ * The first three are never held together, and neither are fill_rwsem and igroup->lock. Lockdep remembers the order from here on, so the first call
  * that takes two of these locks the other way round is reported, and not only the first deadlock.
  */
 #include <linux/init.h>
@@ -18,12 +21,16 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "access.h"
+#include "ctx.h"
 #include "group.h"
 #include "ioas.h"
 #include "lockdep.h"
 #include "pinned.h"
 
 struct lock_order {
+	struct iommufd_ctx ictx;
+	struct iommufd_access access;
 	struct iommufd_ioas ioas;
 	struct iommufd_group igroup;
 	struct pinned pinned;
@@ -39,6 +46,13 @@ static void take_inner(struct lock_order *order, struct mm_struct *mm)
 	up_write(&order->ioas.map.space.rwsem);
 }
 
+static void take_fill(struct lock_order *order, struct mm_struct *mm)
+{
+	down_write(&order->ioas.map.fill_rwsem);
+	take_inner(order, mm);
+	up_write(&order->ioas.map.fill_rwsem);
+}
+
 /**
  * iommufd_lockdep_init() - Teach lockdep the order above
  */
@@ -48,14 +62,24 @@ void __init iommufd_lockdep_init(void)
 	struct mm_struct *mm = mm_alloc();
 
 	if (order && mm) {
+		iommufd_ctx_init(&order->ictx);
+		iommufd_access_init(&order->access);
 		iommufd_ioas_init(&order->ioas);
 		iommufd_group_init(&order->igroup);
 		pinned_init(&order->pinned, 1);
 
+		mutex_lock(&order->ictx.change_lock);
+		take_fill(order, mm);
+		mutex_unlock(&order->ictx.change_lock);
+
+		mutex_lock(&order->access.move);
+		down_write(&order->access.rwsem);
+		take_fill(order, mm);
+		up_write(&order->access.rwsem);
+		mutex_unlock(&order->access.move);
+
 		mutex_lock(&order->ioas.auto_lock);
-		down_write(&order->ioas.map.fill_rwsem);
-		take_inner(order, mm);
-		up_write(&order->ioas.map.fill_rwsem);
+		take_fill(order, mm);
 		mutex_lock(&order->igroup.lock);
 		take_inner(order, mm);
 		mutex_unlock(&order->igroup.lock);

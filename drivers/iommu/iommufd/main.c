@@ -21,11 +21,8 @@ static int iommufd_fops_open(struct inode *inode, struct file *file)
 
 	if (!ictx)
 		return -ENOMEM;
+	iommufd_ctx_init(ictx);
 	ictx->file = file;
-	ictx->account_mode = PIN_ACCOUNT_USER;
-	iommufd_objects_init(&ictx->objs);
-	xa_init_flags(&ictx->groups, XA_FLAGS_ACCOUNT);
-	mutex_init(&ictx->groups_lock);
 	file->private_data = ictx;
 	return 0;
 }
@@ -36,6 +33,7 @@ static int iommufd_fops_release(struct inode *inode, struct file *file)
 
 	iommufd_objects_destroy(&ictx->objs);
 	WARN_ON(!xa_empty(&ictx->groups));
+	mutex_destroy(&ictx->change_lock);
 	mutex_destroy(&ictx->groups_lock);
 	kfree(ictx);
 	return 0;

@@ -6,6 +6,7 @@
 #include <uapi/linux/iommufd.h>
 
 #include "ioas.h"
+#include "ioas_domain.h"
 #include "option.h"
 
 static int option_rlimit_mode(struct iommufd_ctx *ictx, struct iommu_option *cmd)

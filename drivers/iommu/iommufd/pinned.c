@@ -11,12 +11,23 @@
  * Locking: p->mutex covers users and store. mmap_lock of the source's process is taken inside it.
  */
 #include <linux/err.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "itree_hole.h"
 #include "pinned.h"
+
+/**
+ * struct pinned_move - A source between the process that pays and the one that is going to
+ * @account: who is going to pay
+ * @npages: how many pages it has been charged
+ */
+struct pinned_move {
+	struct pin_account account;
+	unsigned long npages;
+};
 
 /* Pages asked for in one go where there is no memory for a larger batch */
 #define SMALL_BATCH 16
@@ -103,6 +114,48 @@ void pinned_put(struct pinned *p)
 	kfree(p);
 }
 
+/**
+ * pinned_get() - Take another reference
+ * @p: pinned source
+ */
+void pinned_get(struct pinned *p)
+{
+	refcount_inc(&p->refs);
+}
+
+/**
+ * pinned_writable() - May a device write to the pages?
+ * @p: pinned source
+ *
+ * Return: true if so.
+ */
+bool pinned_writable(struct pinned *p)
+{
+	return p->source.writable;
+}
+
+/**
+ * pinned_is_file() - Does it come from a memory file?
+ * @p: pinned source
+ *
+ * Return: true if the pages do not depend on the process that mapped them.
+ */
+bool pinned_is_file(struct pinned *p)
+{
+	return p->source.kind == PIN_SOURCE_FILE;
+}
+
+/**
+ * pinned_has_pages() - Is it memory?
+ * @p: pinned source
+ *
+ * Return: true if there is a struct page behind each page, so that software can reach it.
+ */
+bool pinned_has_pages(struct pinned *p)
+{
+	return true;
+}
+
 /* Unpin a range that is in the store and that no user covers */
 static void unpin_range(struct pinned *p, unsigned long index, unsigned long end)
 {
@@ -135,6 +188,7 @@ static void unpin_hole(struct pinned *p, unsigned long index, unsigned long end,
 {
 	unpin_range(p, index, end);
 	drop_range(p, index, last);
+	p->npinned -= last - index + 1;
 	pin_account_uncharge(&p->account, last - index + 1);
 }
 
@@ -169,6 +223,7 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
 	rc = pin_account_charge(&p->account, last - index + 1);
 	if (rc)
 		return rc;
+	p->npinned += last - index + 1;
 
 	if (last - index >= SMALL_BATCH)
 		many = (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
@@ -257,6 +312,67 @@ void pinned_release(struct pinned *p, struct interval_tree_node *user)
 }
 
 /**
+ * pinned_move_begin() - Charge the calling process for what another pays
+ * @p: pinned source; nothing is pinned of it until pinned_move_end(), but something may be released
+ * @mode: whose limit
+ *
+ * Return: 0, also if it has begun already; or with nothing changed -EINVAL if the source is not a file; -ENOMEM.
+ */
+int pinned_move_begin(struct pinned *p, enum pin_account_mode mode)
+{
+	struct pinned_move *move;
+	int rc = 0;
+
+	if (!pinned_is_file(p))
+		return -EINVAL;
+	mutex_lock(&p->mutex);
+	if (p->moving)
+		goto out;
+	rc = -ENOMEM;
+	move = kmalloc(sizeof(*move), GFP_KERNEL_ACCOUNT);
+	if (!move)
+		goto out;
+	pin_account_open(&move->account, mode);
+	move->npages = p->npinned;
+	rc = pin_account_charge(&move->account, move->npages);
+	if (!rc) {
+		p->moving = move;
+	} else {
+		pin_account_close(&move->account);
+		kfree(move);
+	}
+out:
+	mutex_unlock(&p->mutex);
+	return rc;
+}
+
+/**
+ * pinned_move_end() - Decide who pays
+ * @p: pinned source; nothing happens unless pinned_move_begin() charged for it
+ * @commit: the process that has been charged pays from now on, and the other one does not; otherwise the reverse
+ */
+void pinned_move_end(struct pinned *p, bool commit)
+{
+	struct pinned_move *move;
+
+	mutex_lock(&p->mutex);
+	move = p->moving;
+	p->moving = NULL;
+	if (move) {
+		if (commit) {
+			/* What was released in between has been uncharged from the other one only */
+			pin_account_uncharge(&move->account, move->npages - p->npinned);
+			swap(p->account, move->account);
+			move->npages = p->npinned;
+		}
+		pin_account_uncharge(&move->account, move->npages);
+		pin_account_close(&move->account);
+		kfree(move);
+	}
+	mutex_unlock(&p->mutex);
+}
+
+/**
  * pinned_run() - Longest run of physically contiguous pages that starts at an index
  * @p: pinned source
  * @index: first page, covered by a user that stays during the call
@@ -273,4 +389,73 @@ unsigned long pinned_run(struct pinned *p, unsigned long index, unsigned long la
 	n = pin_store_run(&p->store, index, last, pfn);
 	mutex_unlock(&p->mutex);
 	return n;
+}
+
+/**
+ * pinned_split() - Make one linked user range two
+ * @p: pinned source
+ * @user: range that is linked; ends at @last afterwards
+ * @upper: range that is linked in addition, with @upper->start and @upper->last set: together they cover the same pages
+ * @last: new last page of @user, inclusive; may be the first one of @upper
+ */
+void pinned_split(struct pinned *p, struct interval_tree_node *user, struct interval_tree_node *upper,
+		  unsigned long last)
+{
+	mutex_lock(&p->mutex);
+	interval_tree_remove(user, &p->users);
+	user->last = last;
+	interval_tree_insert(user, &p->users);
+	interval_tree_insert(upper, &p->users);
+	mutex_unlock(&p->mutex);
+}
+
+/* Copy within one page; false if nobody has pinned it, so that it must be looked for where it comes from */
+static bool copy_pinned(struct pinned *p, u64 byte, void *buf, size_t length, bool write)
+{
+	unsigned long index = byte >> PAGE_SHIFT;
+	unsigned long pfn;
+	bool covered;
+	void *page;
+
+	mutex_lock(&p->mutex);
+	covered = interval_tree_iter_first(&p->users, index, index) && pin_store_run(&p->store, index, index, &pfn);
+	if (covered) {
+		page = kmap_local_page(pfn_to_page(pfn)) + offset_in_page(byte);
+		if (write)
+			memcpy(page, buf, length);
+		else
+			memcpy(buf, page, length);
+		kunmap_local(page);
+	}
+	mutex_unlock(&p->mutex);
+	return covered;
+}
+
+/**
+ * pinned_copy() - Copy between a buffer and a source
+ * @p: pinned source that has pages
+ * @byte: where in the source, bytes
+ * @buf: kernel memory
+ * @length: bytes
+ * @write: to the source, which is writable then; otherwise from it
+ * @remote: do not take the short way to the caller's own memory
+ *
+ * What is pinned is what devices see, and so it is what is copied; the rest is taken from where it would be pinned.
+ *
+ * Return: 0, or -errno of pin_source_copy() with part of it copied.
+ */
+int pinned_copy(struct pinned *p, u64 byte, void *buf, size_t length, bool write, bool remote)
+{
+	size_t part;
+	int rc = 0;
+
+	for (; length && !rc; length -= part) {
+		part = min_t(size_t, length, PAGE_SIZE - offset_in_page(byte));
+		if (!copy_pinned(p, byte, buf, part, write))
+			rc = pin_source_copy(&p->source, byte, buf, part, write, remote);
+		byte += part;
+		buf += part;
+		cond_resched();
+	}
+	return rc;
 }

@@ -10,31 +10,46 @@
 #include "pin_source.h"
 #include "pin_store.h"
 
+struct pinned_move;
+
 /**
  * struct pinned - One source of pages and what is pinned of it
  * @refs: areas that were made from it
- * @mutex: covers @users and @store
+ * @mutex: covers @users, @npinned, @store, @account and @moving
  * @users: page ranges that must be pinned now; they may overlap
+ * @npinned: how many pages are charged
  * @store: PFNs of the pages that @users cover
  * @source: where pages come from
  * @account: who pays
+ * @moving: who is going to pay, or NULL
  */
 struct pinned {
 	refcount_t refs;
-	struct mutex mutex;	/* users and store */
+	struct mutex mutex;	/* what is pinned, and who pays */
 	struct rb_root_cached users;
+	unsigned long npinned;
 	struct pin_store store;
 	struct pin_source source;
 	struct pin_account account;
+	struct pinned_move *moving;
 };
 
 void pinned_init(struct pinned *p, unsigned long npages);
 struct pinned *pinned_alloc_user(unsigned long uaddr, unsigned long npages, bool writable, enum pin_account_mode mode);
 struct pinned *pinned_alloc_file(struct file *file, pgoff_t first, unsigned long npages, bool writable,
 				 enum pin_account_mode mode);
+void pinned_get(struct pinned *p);
 void pinned_put(struct pinned *p);
+bool pinned_writable(struct pinned *p);
+bool pinned_has_pages(struct pinned *p);
+bool pinned_is_file(struct pinned *p);
 int pinned_acquire(struct pinned *p, struct interval_tree_node *user);
 void pinned_release(struct pinned *p, struct interval_tree_node *user);
+void pinned_split(struct pinned *p, struct interval_tree_node *user, struct interval_tree_node *upper,
+		  unsigned long last);
+int pinned_copy(struct pinned *p, u64 byte, void *buf, size_t length, bool write, bool remote);
+int pinned_move_begin(struct pinned *p, enum pin_account_mode mode);
+void pinned_move_end(struct pinned *p, bool commit);
 unsigned long pinned_run(struct pinned *p, unsigned long index, unsigned long last, unsigned long *pfn);
 
 #endif
