@@ -9,6 +9,7 @@
 #include <linux/uaccess.h>
 #include <uapi/linux/iommufd.h>
 
+#include "change_process.h"
 #include "device.h"
 #include "hwpt_alloc.h"
 #include "hwpt_invalidate.h"
@@ -33,6 +34,7 @@ union iommufd_ioctl_buffer {
 	struct iommu_ioas_alloc ioas_alloc;
 	struct iommu_ioas_allow_iovas allow_iovas;
 	struct iommu_ioas_iova_ranges iova_ranges;
+	struct iommu_ioas_change_process change_process;
 	struct iommu_ioas_copy ioas_copy;
 	struct iommu_ioas_map ioas_map;
 	struct iommu_ioas_unmap ioas_unmap;
@@ -67,6 +69,7 @@ static const struct iommufd_ioctl_entry ioctl_table[] = {
 	ENTRY(IOMMU_HWPT_INVALIDATE,	iommu_hwpt_invalidate,	__reserved,		iommufd_ioctl_hwpt_invalidate),
 	ENTRY(IOMMU_VIOMMU_ALLOC,	iommu_viommu_alloc,	out_viommu_id,		iommufd_ioctl_viommu_alloc),
 	ENTRY(IOMMU_VDEVICE_ALLOC,	iommu_vdevice_alloc,	virt_id,		iommufd_ioctl_vdevice_alloc),
+	ENTRY(IOMMU_IOAS_CHANGE_PROCESS, iommu_ioas_change_process, __reserved,	iommufd_ioctl_ioas_change_process),
 };
 
 /* A command that does not belong to the ABI, added by a driver that tests the rest */

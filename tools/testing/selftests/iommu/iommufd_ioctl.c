@@ -53,6 +53,7 @@ static const struct command commands[] = {
 	COMMAND(IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate, 32, -ENOENT, NULL),
 	COMMAND(IOMMU_VIOMMU_ALLOC, iommu_viommu_alloc, 24, -ENOENT, &viommu_of_no_device),
 	COMMAND(IOMMU_VDEVICE_ALLOC, iommu_vdevice_alloc, 24, -ENOENT, NULL),
+	COMMAND(IOMMU_IOAS_CHANGE_PROCESS, iommu_ioas_change_process, 8, 0, NULL),
 	{}
 };
 
