@@ -328,7 +328,7 @@ bool ioas_access_pins_pages(struct ioas_map *map)
 
 /**
  * ioas_access_pinned() - Does a software user pin or copy anything in a range?
- * @map: IOAS
+ * @map: IOAS, @map->space.rwsem held
  * @start: first IOVA
  * @last: last IOVA, inclusive
  *
@@ -336,12 +336,8 @@ bool ioas_access_pins_pages(struct ioas_map *map)
  */
 bool ioas_access_pinned(struct ioas_map *map, unsigned long start, unsigned long last)
 {
-	bool pinned;
-
-	down_read(&map->space.rwsem);
-	pinned = interval_tree_iter_first(&map->pins, start, last);
-	up_read(&map->space.rwsem);
-	return pinned;
+	lockdep_assert_held(&map->space.rwsem);
+	return first_pin(map, start, last);
 }
 
 /**

@@ -491,19 +491,6 @@ static void cancel_drain(struct ioas_map *map, struct ioas_area *drained)
 	up_write(&map->space.rwsem);
 }
 
-/* Software users let go of areas that are being drained; fill_rwsem is dropped meanwhile, for they may take locks */
-static int expel(struct ioas_map *map, unsigned long start, unsigned long last)
-{
-	int rc;
-
-	if (!ioas_access_pinned(map, start, last))
-		return 0;
-	up_read(&map->fill_rwsem);
-	rc = ioas_access_expel(map, start, last);
-	down_read(&map->fill_rwsem);
-	return rc;
-}
-
 /**
  * ioas_map_unmap() - Unmap every area that lies in a range
  * @map: IOAS
@@ -521,6 +508,7 @@ static int expel(struct ioas_map *map, unsigned long start, unsigned long last)
 int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last, u64 *unmapped)
 {
 	struct ioas_area *drained, *area;
+	bool pinned;
 	int rc;
 
 	*unmapped = 0;
@@ -529,13 +517,19 @@ int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last
 		return rc;
 	down_write(&map->space.rwsem);
 	rc = begin_drain(map, start, last, &drained);
+	pinned = ioas_access_pinned(map, start, last);
 	up_write(&map->space.rwsem);
 	if (rc)
 		goto out;
-	rc = expel(map, start, last);
-	if (rc) {
-		cancel_drain(map, drained);
-		goto out;
+	if (pinned) {
+		/* Nothing is held while software users are told: they take locks of their own, and call in here */
+		up_read(&map->fill_rwsem);
+		rc = ioas_access_expel(map, start, last);
+		if (rc) {
+			cancel_drain(map, drained);
+			return rc;
+		}
+		down_read(&map->fill_rwsem);
 	}
 	while ((area = drained)) {
 		drained = area->next;
