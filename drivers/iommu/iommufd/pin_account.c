@@ -102,3 +102,29 @@ void pin_account_uncharge(struct pin_account *account, unsigned long npages)
 	else if (account->mode == PIN_ACCOUNT_PROCESS)
 		charge_process(account, npages, false);
 }
+
+/**
+ * pin_account_same_limit() - Do two accounts count against the same limit?
+ * @a: one
+ * @b: the other
+ *
+ * Return: true if a page that moves from one to the other counts as before.
+ */
+bool pin_account_same_limit(const struct pin_account *a, const struct pin_account *b)
+{
+	if (a->mode != b->mode)
+		return false;
+	if (a->mode == PIN_ACCOUNT_USER)
+		return a->user == b->user;
+	return a->mode == PIN_ACCOUNT_NONE || a->mm == b->mm;
+}
+
+/**
+ * pin_account_show() - Let pages show in VmPin, without counting them against a limit
+ * @account: in whose
+ * @npages: how many more, or fewer
+ */
+void pin_account_show(struct pin_account *account, long npages)
+{
+	atomic64_add(npages, &account->mm->pinned_vm);
+}

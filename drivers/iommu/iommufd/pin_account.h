@@ -38,5 +38,7 @@ void pin_account_open(struct pin_account *account, enum pin_account_mode mode);
 void pin_account_close(struct pin_account *account);
 int pin_account_charge(struct pin_account *account, unsigned long npages);
 void pin_account_uncharge(struct pin_account *account, unsigned long npages);
+bool pin_account_same_limit(const struct pin_account *a, const struct pin_account *b);
+void pin_account_show(struct pin_account *account, long npages);
 
 #endif

@@ -23,10 +23,12 @@
  * struct pinned_move - A source between the process that pays and the one that is going to
  * @account: who is going to pay
  * @npages: how many pages it has been charged
+ * @same_limit: they count against the same limit, so none is counted twice
  */
 struct pinned_move {
 	struct pin_account account;
 	unsigned long npages;
+	bool same_limit;
 };
 
 /* Pages asked for in one go where there is no memory for a larger batch */
@@ -334,7 +336,12 @@ int pinned_move_begin(struct pinned *p, enum pin_account_mode mode)
 		goto out;
 	pin_account_open(&move->account, mode);
 	move->npages = p->npinned;
-	rc = pin_account_charge(&move->account, move->npages);
+	move->same_limit = pin_account_same_limit(&p->account, &move->account);
+	rc = 0;
+	if (move->same_limit)
+		pin_account_show(&move->account, move->npages);
+	else
+		rc = pin_account_charge(&move->account, move->npages);
 	if (!rc) {
 		p->moving = move;
 	} else {
@@ -344,6 +351,14 @@ int pinned_move_begin(struct pinned *p, enum pin_account_mode mode)
 out:
 	mutex_unlock(&p->mutex);
 	return rc;
+}
+
+static void pinned_move_uncharge(struct pinned_move *move, unsigned long npages)
+{
+	if (move->same_limit)
+		pin_account_show(&move->account, -npages);
+	else
+		pin_account_uncharge(&move->account, npages);
 }
 
 /**
@@ -361,11 +376,11 @@ void pinned_move_end(struct pinned *p, bool commit)
 	if (move) {
 		if (commit) {
 			/* What was released in between has been uncharged from the other one only */
-			pin_account_uncharge(&move->account, move->npages - p->npinned);
+			pinned_move_uncharge(move, move->npages - p->npinned);
 			swap(p->account, move->account);
 			move->npages = p->npinned;
 		}
-		pin_account_uncharge(&move->account, move->npages);
+		pinned_move_uncharge(move, move->npages);
 		pin_account_close(&move->account);
 		kfree(move);
 	}
