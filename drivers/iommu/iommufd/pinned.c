@@ -260,7 +260,8 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
  * Pages that another user covers already are not pinned again.
  *
  * Return: 0, or with no page pinned and @user not linked -ENOMEM (also: over the limit), -EFAULT (nothing usable is
- * mapped there), -EINVAL (a file that has no such page), -EINTR (the caller is being killed).
+ * mapped there), -EINVAL (a file that has no such page), -EINTR (the caller is being killed), -EBUSY (its charges are being
+ * moved to another process).
  */
 int pinned_acquire(struct pinned *p, struct interval_tree_node *user)
 {
@@ -270,11 +271,12 @@ int pinned_acquire(struct pinned *p, struct interval_tree_node *user)
 	int rc = 0;
 
 	mutex_lock(&p->mutex);
-	while (index <= user->last && itree_hole_next(&users, 1, &index, user->last, &last)) {
+	if (p->moving)
+		rc = -EBUSY;
+	while (!rc && index <= user->last && itree_hole_next(&users, 1, &index, user->last, &last)) {
 		rc = pin_hole(p, index, last);
-		if (rc)
-			break;
-		index = last + 1;
+		if (!rc)
+			index = last + 1;
 	}
 	if (!rc) {
 		interval_tree_insert(user, users);
