@@ -21,6 +21,7 @@ help:
 	@echo 'make run         the demonstration: an emulated device does DMA through /dev/iommu, every line checked'
 	@echo 'make check       every test; the last line is "N passed, N failed, N skipped"; T=name selects'
 	@echo 'make check-full  make check with longer random runs'
+	@echo 'make conformance upstream'"'"'s own selftests, from the newest kernel source that Debian has, on this kernel: a table'
 	@echo 'make kernel      build the test kernel; "make -s kernel" prints the path of its image as the last line'
 	@echo 'make shell       a guest with a shell on this terminal'
 	@echo 'make gdb         a guest that waits for a debugger, and the command line for gdb'
@@ -55,6 +56,9 @@ check:
 check-full:
 	@LONG=1 tests/check $(T)
 
+conformance:
+	@tests/conformance
+
 refresh:
 	@tests/tree refresh $(PATCH)
 
@@ -64,4 +68,4 @@ deps:
 clean:
 	rm -rf build
 
-.PHONY: help run kernel shell gdb check check-full refresh deps clean
+.PHONY: help run kernel shell gdb check check-full conformance refresh deps clean

@@ -9,6 +9,7 @@
  *	t=PROG[,ARG...]		run /bin/PROG; may be repeated
  *	hp=N			reserve N huge pages of 2 MiB first
  *	tmo=N			kill a program after N seconds
+ *	lines			report every line of the programs, for a judge that wants each test by name
  *	kmemleak		search for leaked memory after the programs
  *	shell			an interactive shell instead of programs
  */
@@ -52,6 +53,7 @@ struct state {
 };
 
 static int channel = -1;
+static bool report_lines;
 static char *splats[MAX_SPLATS];
 
 __attribute__((format(printf, 1, 2)))
@@ -320,6 +322,8 @@ static int run_program(char *spec, int timeout)
 			if (c == '\n' && used) {
 				line[used] = 0;
 				puts(line);
+				if (report_lines)
+					report("line %s: %s", argv[0], line);
 				count_line(&n, argv[0], line, &plan, reason, sizeof(reason));
 				used = 0;
 			} else if (c != '\n' && c != '\r' && used < (int)sizeof(line) - 1) {
@@ -508,6 +512,8 @@ int main(int argc, char **argv)
 			timeout = atoi(argv[i] + 4);
 		} else if (!strcmp(argv[i], "kmemleak")) {
 			leaks = true;
+		} else if (!strcmp(argv[i], "lines")) {
+			report_lines = true;
 		} else if (!strcmp(argv[i], "shell")) {
 			interactive = true;
 		}
