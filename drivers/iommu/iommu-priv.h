@@ -35,4 +35,9 @@ struct iommu_domain *iommu_domain_alloc_for_device(struct device *dev, u32 flags
 void *iommu_device_hw_info(struct device *dev, u32 *len, u32 *type);
 u32 iommu_device_max_pasids(struct device *dev);
 
+/* iommu-mock-bus.c, built for the tests only */
+int iommu_mock_bus_register(struct bus_type *bus, struct iommu_device *iommu, const struct iommu_ops *ops);
+int iommu_mock_bus_add_device(struct device *dev);
+void iommu_mock_bus_remove_device(struct device *dev);
+
 #endif
