@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_ioctl - the command that tests use beside the ABI, and its operations
+ *
+ * It is not part of any room: it calls them from outside, as drivers and user space do, and adds itself to the command
+ * table when the kernel starts.
+ */
+#include <linux/init.h>
+#include <linux/stddef.h>
+
+#include "../ioctl.h"
+#include "mock_device.h"
+#include "mock_iommu.h"
+#include "test_ops.h"
+
+static int (*const operations[])(struct iommufd_ucmd *ucmd) = {
+	[IOMMU_TEST_OP_ADD_RESERVED] = iommufd_test_add_reserved,
+	[IOMMU_TEST_OP_MOCK_DOMAIN] = iommufd_test_mock_domain,
+	[IOMMU_TEST_OP_MD_CHECK_MAP] = iommufd_test_check_map,
+	[IOMMU_TEST_OP_MD_CHECK_REFS] = iommufd_test_check_refs,
+	[IOMMU_TEST_OP_CREATE_ACCESS] = iommufd_test_create_access,
+	[IOMMU_TEST_OP_DESTROY_ACCESS_PAGES] = iommufd_test_unpin_access,
+	[IOMMU_TEST_OP_ACCESS_PAGES] = iommufd_test_pin_access,
+	[IOMMU_TEST_OP_ACCESS_RW] = iommufd_test_rw_access,
+	[IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE] = iommufd_test_mock_domain_replace,
+	[IOMMU_TEST_OP_ACCESS_REPLACE_IOAS] = iommufd_test_replace_access,
+	[IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS] = iommufd_test_mock_domain_flags,
+	[IOMMU_TEST_OP_DEV_CHECK_CACHE] = iommufd_test_check_cache,
+};
+
+static int iommufd_test(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_test_cmd *cmd = ucmd->cmd;
+
+	if (cmd->op >= ARRAY_SIZE(operations) || !operations[cmd->op])
+		return -EOPNOTSUPP;
+	return operations[cmd->op](ucmd);
+}
+
+static const struct iommufd_ioctl_entry test_entry = {
+	.cmd = IOMMU_TEST_CMD,
+	.size = sizeof(struct iommu_test_cmd),
+	.min_size = offsetofend(struct iommu_test_cmd, last),
+	.handler = iommufd_test,
+};
+
+static int __init iommufd_test_init(void)
+{
+	int rc;
+
+	rc = mock_bus_init();
+	if (rc)
+		return rc;
+	rc = mock_iommu_init();
+	if (rc) {
+		mock_bus_exit();
+		return rc;
+	}
+	iommufd_ioctl_extend(&test_entry);
+	return 0;
+}
+device_initcall(iommufd_test_init);
