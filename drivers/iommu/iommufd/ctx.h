@@ -23,6 +23,7 @@ struct file;
  * @groups_lock: covers @groups and the reference counts of what is in it
  * @change_lock: one IOMMU_IOAS_CHANGE_PROCESS at a time; outside every fill_rwsem
  * @account_mode: whose limit pinned pages count against; fixed once there is an object
+ * @vfio_ioas_id: IOAS that IOMMU_VFIO_IOAS named last, 0 for none; it may be gone
  */
 struct iommufd_ctx {
 	struct file *file;
@@ -31,6 +32,7 @@ struct iommufd_ctx {
 	struct mutex groups_lock;	/* groups and their reference counts */
 	struct mutex change_lock;	/* every IOAS at once */
 	enum pin_account_mode account_mode;
+	u32 vfio_ioas_id;
 };
 
 /**

@@ -16,6 +16,7 @@
 #include "ioas.h"
 #include "ioctl.h"
 #include "option.h"
+#include "vfio_compat.h"
 #include "viommu_alloc.h"
 
 static int iommufd_ioctl_destroy(struct iommufd_ucmd *ucmd)
@@ -40,6 +41,7 @@ union iommufd_ioctl_buffer {
 	struct iommu_ioas_unmap ioas_unmap;
 	struct iommu_option option;
 	struct iommu_vdevice_alloc vdevice_alloc;
+	struct iommu_vfio_ioas vfio_ioas;
 	struct iommu_viommu_alloc viommu_alloc;
 	u64 extension[16];
 };
@@ -64,6 +66,7 @@ static const struct iommufd_ioctl_entry ioctl_table[] = {
 	ENTRY(IOMMU_IOAS_MAP,		iommu_ioas_map,		iova,			iommufd_ioctl_ioas_map),
 	ENTRY(IOMMU_IOAS_UNMAP,		iommu_ioas_unmap,	length,			iommufd_ioctl_ioas_unmap),
 	ENTRY(IOMMU_OPTION,		iommu_option,		val64,			iommufd_ioctl_option),
+	ENTRY(IOMMU_VFIO_IOAS,		iommu_vfio_ioas,	__reserved,		iommufd_ioctl_vfio_ioas),
 	ENTRY(IOMMU_HWPT_ALLOC,		iommu_hwpt_alloc,	__reserved,		iommufd_ioctl_hwpt_alloc),
 	ENTRY(IOMMU_GET_HW_INFO,	iommu_hw_info,		__reserved,		iommufd_ioctl_get_hw_info),
 	ENTRY(IOMMU_HWPT_INVALIDATE,	iommu_hwpt_invalidate,	__reserved,		iommufd_ioctl_hwpt_invalidate),
@@ -113,7 +116,7 @@ long iommufd_ioctl(struct iommufd_ctx *ictx, unsigned int cmd, void __user *arg)
 
 	entry = find_entry(cmd);
 	if (!entry)
-		return -ENOTTY;
+		return iommufd_vfio_ioctl(ictx, cmd, arg);
 	if (get_user(ucmd.user_size, (u32 __user *)arg))
 		return -EFAULT;
 	if (ucmd.user_size < entry->min_size)

@@ -48,6 +48,7 @@ static const struct command commands[] = {
 	COMMAND(IOMMU_IOAS_MAP, iommu_ioas_map, 40, -ENOENT, &map_of_no_ioas),
 	COMMAND(IOMMU_IOAS_UNMAP, iommu_ioas_unmap, 24, -ENOENT, &unmap_of_no_ioas),
 	COMMAND(IOMMU_OPTION, iommu_option, 24, 0, NULL),
+	COMMAND(IOMMU_VFIO_IOAS, iommu_vfio_ioas, 12, -ENODEV, NULL),
 	COMMAND(IOMMU_HWPT_ALLOC, iommu_hwpt_alloc, 24, -ENOENT, NULL),
 	COMMAND(IOMMU_GET_HW_INFO, iommu_hw_info, 32, -ENOENT, NULL),
 	COMMAND(IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate, 32, -ENOENT, NULL),
@@ -59,7 +60,6 @@ static const struct command commands[] = {
 
 /* Known to the header, not to this kernel: a client that probes for one must be told so, whatever it passes. */
 static const struct command commands_not_built[] = {
-	COMMAND(IOMMU_VFIO_IOAS, iommu_vfio_ioas, 12, -ENOTTY, NULL),
 	COMMAND(IOMMU_HWPT_SET_DIRTY_TRACKING, iommu_hwpt_set_dirty_tracking, 16, -ENOTTY, NULL),
 	COMMAND(IOMMU_HWPT_GET_DIRTY_BITMAP, iommu_hwpt_get_dirty_bitmap, 48, -ENOTTY, NULL),
 	COMMAND(IOMMU_FAULT_QUEUE_ALLOC, iommu_fault_alloc, 16, -ENOTTY, NULL),
