@@ -25,32 +25,25 @@
 
 #include "internal.h"
 
-static bool has_pages(struct file *file)
-{
-	return shmem_file(file) || is_file_hugepages(file);
-}
-
 /**
- * pin_file_open() - Is the holder of a file allowed to let a device at its pages?
- * @file: any file, also one that has no such pages: pin_file_pages() will say so
+ * pin_file_open() - May the holder of a file let a device at its pages?
+ * @file: file
  * @writable: the device may write
  *
  * The rules are those of a shared mapping. With @writable the file cannot get F_SEAL_WRITE until pin_file_close().
  *
- * Return: 0, or -EPERM if the file was not opened for reading, or with @writable not for writing, or is sealed against
- * that.
+ * Return: 0; -EINVAL if the file is neither shmem nor hugetlbfs; -EPERM if it was not opened for reading, or with
+ * @writable not for writing, or is sealed against that.
  */
 int pin_file_open(struct file *file, bool writable)
 {
+	if (!shmem_file(file) && !is_file_hugepages(file))
+		return -EINVAL;
 	if (!(file->f_mode & FMODE_READ))
 		return -EPERM;
 	if (!writable)
 		return 0;
-	if (!(file->f_mode & FMODE_WRITE))
-		return -EPERM;
-	if (!has_pages(file))
-		return 0;
-	if (memfd_file_seals(file) & F_SEAL_FUTURE_WRITE)
+	if (!(file->f_mode & FMODE_WRITE) || (memfd_file_seals(file) & F_SEAL_FUTURE_WRITE))
 		return -EPERM;
 	return mapping_map_writable(file->f_mapping);
 }
@@ -63,7 +56,7 @@ EXPORT_SYMBOL_GPL(pin_file_open);
  */
 void pin_file_close(struct file *file, bool writable)
 {
-	if (writable && has_pages(file))
+	if (writable)
 		mapping_unmap_writable(file->f_mapping);
 }
 EXPORT_SYMBOL_GPL(pin_file_close);
@@ -192,18 +185,15 @@ static int to_documented_errno(int rc)
  * Pages that the file does not have yet are made. A page that must stay movable (CMA, ZONE_MOVABLE) is replaced in the
  * file by one that need not.
  *
- * Return: how many pages were pinned, at least 1 and perhaps fewer than asked for, or -errno: -EINVAL if the file is
- * neither shmem nor hugetlbfs or ends before @index, -ENOMEM (also: no huge page, file system full, not movable now),
- * -EFAULT (memory failure, or the page could not be read back from swap), -EINTR (the caller is being killed; for a
- * missing huge page: has a signal).
+ * Return: how many pages were pinned, at least 1 and perhaps fewer than asked for, or -errno: -EINVAL if the file ends
+ * before @index, -ENOMEM (also: no huge page, file system full, not movable now), -EFAULT (memory failure, or the page
+ * could not be read back from swap), -EINTR (the caller is being killed; for a missing huge page: has a signal).
  */
 long pin_file_pages(struct file *file, pgoff_t index, unsigned long npages, struct page **pages)
 {
 	unsigned int flags;
 	long n, rc;
 
-	if (!has_pages(file))
-		return -EINVAL;
 	flags = memalloc_pin_save();
 	do {
 		n = pin_range(file, index, npages, pages);

@@ -43,12 +43,15 @@ void pin_source_open_user(struct pin_source *source, unsigned long uaddr, unsign
 /**
  * pin_source_open_file() - Make a source of a file
  * @source: filled in; a reference on the file is held until pin_source_close()
- * @file: any file; whether it has pages that can be pinned, and so many, is found out when they are pinned
+ * @file: file; whether it is that long is found out when pages are pinned
  * @first: page of the file that is page index 0 of the source
  * @npages: how many pages
  * @writable: a device may write to them
  *
- * Return: 0, or -EPERM if whoever holds @file may not access it that way.
+ * A file that has no pages of its own is refused at once, and not only when it is asked for one: it might be a file
+ * that keeps this context alive, which would then never be closed.
+ *
+ * Return: 0; -EINVAL if it is no memory file; -EPERM if whoever holds it may not access it that way.
  */
 int pin_source_open_file(struct pin_source *source, struct file *file, pgoff_t first, unsigned long npages,
 			 bool writable)
@@ -132,8 +135,7 @@ static long pin_user(struct pin_source *source, unsigned long index, unsigned lo
  * @pages: out: the pages
  *
  * Return: how many pages were pinned, at least 1 and perhaps fewer than asked for, or -errno: -EFAULT when nothing
- * usable is mapped there or its process is gone, -EINVAL when the file has no such page or is of another kind, -ENOMEM,
- * -EINTR.
+ * usable is mapped there or its process is gone, -EINVAL when the file has no such page, -ENOMEM, -EINTR.
  */
 long pin_source_pin(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages)
 {
@@ -203,7 +205,7 @@ static size_t copy_in_page(struct page *page, size_t offset, void *buf, size_t l
  * @remote: treat memory of the calling process like that of another one
  *
  * Return: 0, or -errno after copying some or nothing: -EFAULT when nothing usable is mapped there or its process is
- * gone, -EINVAL when the file has no such page or is of another kind, -ENOMEM, -EINTR.
+ * gone, -EINVAL when the file has no such page, -ENOMEM, -EINTR.
  */
 int pin_source_copy(struct pin_source *source, u64 byte, void *buf, size_t length, bool write, bool remote)
 {

@@ -78,9 +78,9 @@ struct pinned *pinned_alloc_user(unsigned long uaddr, unsigned long npages, bool
  * @writable: a device may write to them
  * @mode: whose limit they count against; the calling process pays
  *
- * Nothing is pinned yet, and nobody looked what kind of file it is or whether it is that long.
+ * Nothing is pinned yet, and nobody looked whether the file is that long.
  *
- * Return: the source with one reference, or ERR_PTR: -ENOMEM; -EPERM if the holder of @file may not access it that way.
+ * Return: the source with one reference, or ERR_PTR: -ENOMEM; -EINVAL and -EPERM as pin_source_open_file().
  */
 struct pinned *pinned_alloc_file(struct file *file, pgoff_t first, unsigned long npages, bool writable,
 				 enum pin_account_mode mode)
