@@ -12,6 +12,8 @@
 #include <linux/types.h>
 
 struct device;
+struct dma_buf;
+struct dma_buf_ops;
 struct file;
 struct iommufd_access;
 struct iommufd_ctx;
@@ -68,5 +70,22 @@ int iommufd_access_pin_pages(struct iommufd_access *access, unsigned long iova, 
 			     struct page **pages, unsigned int flags);
 void iommufd_access_unpin_pages(struct iommufd_access *access, unsigned long iova, unsigned long length);
 int iommufd_access_rw(struct iommufd_access *access, unsigned long iova, void *buf, size_t length, unsigned int flags);
+
+/**
+ * struct iommufd_dmabuf_exporter - A driver whose dma-bufs are one physical range each, for IOMMU_IOAS_MAP_FILE
+ * @ops: the operations by which its dma-bufs are known; with pin and unpin
+ * @phys: where @dmabuf is and how long, bytes, page aligned. Called with the reservation lock held. Valid until the
+ *	  driver calls dma_buf_move_notify(), and when that returns no device reaches the range any more.
+ *	  Return: 0; -ENODEV while the buffer is revoked; -errno.
+ * @entry: for iommufd
+ */
+struct iommufd_dmabuf_exporter {
+	const struct dma_buf_ops *ops;
+	int (*phys)(struct dma_buf *dmabuf, phys_addr_t *start, size_t *length);
+	struct list_head entry;
+};
+
+int iommufd_dmabuf_exporter_add(struct iommufd_dmabuf_exporter *exporter);
+void iommufd_dmabuf_exporter_remove(struct iommufd_dmabuf_exporter *exporter);
 
 #endif

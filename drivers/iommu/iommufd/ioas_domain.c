@@ -120,7 +120,7 @@ static void drain_domain(struct ioas_map *map, struct ioas_domain *dom, struct i
 	struct ioas_area *area;
 
 	for (area = ioas_map_first(map, 0, ULONG_MAX); area != end; area = ioas_map_next(area, ULONG_MAX)) {
-		ioas_unfill(dom->domain, area->claim.start, ioas_area_length(area));
+		ioas_unfill(dom->domain, area->claim.start, area->pinned, ioas_area_length(area));
 		if (pinned)
 			pinned_release(area->pinned, &area->user);
 		cond_resched();

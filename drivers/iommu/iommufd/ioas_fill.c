@@ -5,26 +5,38 @@
  * A domain is a copy of what the pin store holds: it is written from there, run by run, and never read back. Taking
  * out removes a whole area the way it was put in and flushes once, before anything behind it may be unpinned.
  *
+ * A dma-buf can be taken back by its exporter at any time. So each area of one leaves a record of where it is, and
+ * goes when the exporter says so, without the caller being asked.
+ *
  * This file knows neither which areas there are nor which domains.
  *
- * Locking: the caller keeps the range pinned and sees to it that nobody else changes it in this domain.
+ * Locking: the caller keeps the range pinned and sees to it that nobody else changes it in this domain. Records are
+ * covered by the dma-buf's reservation lock, which is held while an area of it is put in or taken out.
  */
 #include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 
 #include "ioas_fill.h"
+#include "pin_dmabuf.h"
 #include "pinned.h"
 
 /**
- * ioas_unfill() - Take an area out of a domain
- * @domain: domain
- * @iova: first IOVA of the area, or of the part that ioas_fill() managed
+ * struct dmabuf_fill - An area of a dma-buf that is in a domain
+ * @user: in the dma-buf's list, so that the exporter can take the area out
+ * @domain: the domain
+ * @iova: first IOVA of the area
  * @length: bytes
- *
- * When this returns no device that translates through @domain reaches the range any more. Cannot fail.
  */
-void ioas_unfill(struct iommu_domain *domain, unsigned long iova, unsigned long length)
+struct dmabuf_fill {
+	struct pin_dmabuf_user user;
+	struct iommu_domain *domain;
+	unsigned long iova;
+	unsigned long length;
+};
+
+static void take_out(struct iommu_domain *domain, unsigned long iova, unsigned long length)
 {
 	struct iommu_iotlb_gather gather;
 	size_t unmapped;
@@ -59,21 +71,8 @@ static int map_run(struct iommu_domain *domain, unsigned long iova, phys_addr_t 
 	return 0;
 }
 
-/**
- * ioas_fill() - Put an area into a domain
- * @domain: domain
- * @iova: first IOVA
- * @p: source of the pages, pinned from @byte on for @length bytes
- * @byte: where in the source the area begins, bytes
- * @length: bytes; @iova, @byte and @length are aligned as @domain needs it
- * @prot: IOMMU_READ and so on
- * @huge_pages: leaves may be larger than a page
- *
- * Return: 0, or with nothing of the area in @domain -EINTR (the caller is being killed) or -errno of the page table,
- * -ENOMEM mostly.
- */
-int ioas_fill(struct iommu_domain *domain, unsigned long iova, struct pinned *p, u64 byte, unsigned long length,
-	      int prot, bool huge_pages)
+static int put_in(struct iommu_domain *domain, unsigned long iova, struct pinned *p, u64 byte, unsigned long length,
+		  int prot, bool huge_pages)
 {
 	unsigned long last = (byte + length - 1) >> PAGE_SHIFT;
 	unsigned long done = 0;
@@ -89,6 +88,109 @@ int ioas_fill(struct iommu_domain *domain, unsigned long iova, struct pinned *p,
 		done += mapped;
 	}
 	if (rc)
-		ioas_unfill(domain, iova, done);
+		take_out(domain, iova, done);
 	return rc;
+}
+
+/* The exporter takes a dma-buf back, with its reservation lock held */
+static void revoke(struct pin_dmabuf_user *user)
+{
+	struct dmabuf_fill *fill = container_of(user, struct dmabuf_fill, user);
+
+	take_out(fill->domain, fill->iova, fill->length);
+	kfree(fill);
+}
+
+/* Put in unless the dma-buf is revoked already: the area is left out then. @fill is taken over. */
+static int fill_dmabuf(struct dmabuf_fill *fill, struct pinned *p, u64 byte, int prot, bool huge_pages)
+{
+	struct pin_dmabuf *d = pinned_dmabuf(p);
+	int rc = 0;
+
+	pin_dmabuf_lock(d);
+	if (!d->revoked)
+		rc = put_in(fill->domain, fill->iova, p, byte, fill->length, prot, huge_pages);
+	if (!rc && !d->revoked) {
+		fill->user.revoke = revoke;
+		list_add_tail(&fill->user.entry, &d->users);
+		fill = NULL;
+	}
+	pin_dmabuf_unlock(d);
+	kfree(fill);
+	return rc;
+}
+
+/* What was put in first is found first, and mostly taken out first */
+static struct dmabuf_fill *find_fill(struct pin_dmabuf *d, struct iommu_domain *domain, unsigned long iova)
+{
+	struct dmabuf_fill *fill;
+
+	list_for_each_entry(fill, &d->users, user.entry)
+		if (fill->domain == domain && fill->iova == iova)
+			return fill;
+	return NULL;
+}
+
+static void unfill_dmabuf(struct pin_dmabuf *d, struct iommu_domain *domain, unsigned long iova)
+{
+	struct dmabuf_fill *fill;
+
+	pin_dmabuf_lock(d);
+	fill = find_fill(d, domain, iova);
+	if (fill) {
+		list_del(&fill->user.entry);
+		revoke(&fill->user);
+	}
+	pin_dmabuf_unlock(d);
+}
+
+/**
+ * ioas_unfill() - Take an area out of a domain
+ * @domain: domain
+ * @iova: first IOVA of the area
+ * @p: source of its pages
+ * @length: bytes
+ *
+ * When this returns no device that translates through @domain reaches the range any more. Cannot fail.
+ */
+void ioas_unfill(struct iommu_domain *domain, unsigned long iova, struct pinned *p, unsigned long length)
+{
+	struct pin_dmabuf *d = pinned_dmabuf(p);
+
+	if (d)
+		unfill_dmabuf(d, domain, iova);
+	else
+		take_out(domain, iova, length);
+}
+
+/**
+ * ioas_fill() - Put an area into a domain
+ * @domain: domain
+ * @iova: first IOVA
+ * @p: source of the pages, pinned from @byte on for @length bytes
+ * @byte: where in the source the area begins, bytes
+ * @length: bytes; @iova, @byte and @length are aligned as @domain needs it
+ * @prot: IOMMU_READ and so on; a dma-buf is device memory, whatever this says
+ * @huge_pages: leaves may be larger than a page
+ *
+ * A dma-buf that is revoked is left out, and one that becomes so is taken out.
+ *
+ * Return: 0, or with nothing of the area in @domain -EINTR (the caller is being killed) or -errno of the page table,
+ * -ENOMEM mostly.
+ */
+int ioas_fill(struct iommu_domain *domain, unsigned long iova, struct pinned *p, u64 byte, unsigned long length,
+	      int prot, bool huge_pages)
+{
+	struct dmabuf_fill *fill;
+
+	if (!pinned_dmabuf(p))
+		return put_in(domain, iova, p, byte, length, prot, huge_pages);
+
+	fill = kmalloc(sizeof(*fill), GFP_KERNEL_ACCOUNT);
+	if (!fill)
+		return -ENOMEM;
+	fill->domain = domain;
+	fill->iova = iova;
+	fill->length = length;
+	return fill_dmabuf(fill, p, byte, (prot & ~IOMMU_CACHE) | IOMMU_MMIO, huge_pages);
 }

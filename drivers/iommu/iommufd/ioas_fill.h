@@ -9,6 +9,6 @@ struct pinned;
 
 int ioas_fill(struct iommu_domain *domain, unsigned long iova, struct pinned *p, u64 byte, unsigned long length,
 	      int prot, bool huge_pages);
-void ioas_unfill(struct iommu_domain *domain, unsigned long iova, unsigned long length);
+void ioas_unfill(struct iommu_domain *domain, unsigned long iova, struct pinned *p, unsigned long length);
 
 #endif

@@ -94,7 +94,7 @@ static void unfill_domains(struct ioas_map *map, struct ioas_area *area, struct 
 	list_for_each_entry(dom, &map->domains, entry) {
 		if (&dom->entry == end)
 			break;
-		ioas_unfill(dom->domain, area->claim.start, ioas_area_length(area));
+		ioas_unfill(dom->domain, area->claim.start, area->pinned, ioas_area_length(area));
 	}
 }
 

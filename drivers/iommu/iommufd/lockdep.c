@@ -11,10 +11,12 @@
  *	        space.rwsem		claims and reservations, for short
  *	            pinned->mutex	pages come and go
  *	                mmap_lock	pinning; telling user space what an attach is going to use
+ *	        dma_resv		an area of a dma-buf comes or goes; its exporter takes it back (with nothing outside)
  *
  * The first three are never held together, and neither are fill_rwsem and igroup->lock. Lockdep remembers the order from here on, so the first call
  * that takes two of these locks the other way round is reported, and not only the first deadlock.
  */
+#include <linux/dma-resv.h>
 #include <linux/init.h>
 #include <linux/mm_types.h>
 #include <linux/mmap_lock.h>
@@ -34,6 +36,7 @@ struct lock_order {
 	struct iommufd_ioas ioas;
 	struct iommufd_group igroup;
 	struct pinned pinned;
+	struct dma_resv resv;
 };
 
 static void take_inner(struct lock_order *order, struct mm_struct *mm)
@@ -50,6 +53,8 @@ static void take_fill(struct lock_order *order, struct mm_struct *mm)
 {
 	down_write(&order->ioas.map.fill_rwsem);
 	take_inner(order, mm);
+	dma_resv_lock(&order->resv, NULL);
+	dma_resv_unlock(&order->resv);
 	up_write(&order->ioas.map.fill_rwsem);
 }
 
@@ -67,6 +72,7 @@ void __init iommufd_lockdep_init(void)
 		iommufd_ioas_init(&order->ioas);
 		iommufd_group_init(&order->igroup);
 		pinned_init(&order->pinned, 1);
+		dma_resv_init(&order->resv);
 
 		mutex_lock(&order->ictx.change_lock);
 		take_fill(order, mm);

@@ -2,7 +2,7 @@
 /*
  * pin_source - page index to pinned page, and copies by index
  *
- * A source is a stretch of a process's memory or of a file. It may be asked for pages by another process (a child that
+ * A source is a stretch of a process's memory, of a file or of a dma-buf. It may be asked for pages by another process (a child that
  * inherited the file descriptor), and after the process that made it is gone; of that one's memory nothing is left to
  * pin then, while a file lives on.
  *
@@ -11,6 +11,7 @@
  * Locking: takes mmap_lock of the source's process, or locks of the file (mm/pin_file.c); the caller must not hold
  * them.
  */
+#include <linux/err.h>
 #include <linux/file.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
@@ -18,6 +19,7 @@
 #include <linux/sched/mm.h>
 #include <linux/uaccess.h>
 
+#include "pin_dmabuf.h"
 #include "pin_source.h"
 
 /* Pages that a copy holds at a time */
@@ -69,6 +71,30 @@ int pin_source_open_file(struct pin_source *source, struct file *file, pgoff_t f
 }
 
 /**
+ * pin_source_open_dmabuf() - Make a source of a dma-buf
+ * @source: filled in; a reference on the buffer is held until pin_source_close()
+ * @dmabuf: buffer
+ * @first: page of the buffer that is page index 0 of the source
+ * @npages: how many pages
+ * @writable: a device may write to them
+ *
+ * Return: 0, or -errno of pin_dmabuf_open().
+ */
+int pin_source_open_dmabuf(struct pin_source *source, struct dma_buf *dmabuf, unsigned long first,
+			   unsigned long npages, bool writable)
+{
+	struct pin_dmabuf *part = pin_dmabuf_open(dmabuf, first, npages);
+
+	if (IS_ERR(part))
+		return PTR_ERR(part);
+	source->kind = PIN_SOURCE_DMABUF;
+	source->dmabuf = part;
+	source->npages = npages;
+	source->writable = writable;
+	return 0;
+}
+
+/**
  * pin_source_close() - Let go of the memory's owner
  * @source: no page of it is pinned any more
  */
@@ -81,6 +107,9 @@ void pin_source_close(struct pin_source *source)
 	case PIN_SOURCE_FILE:
 		pin_file_close(source->file.file, source->writable);
 		fput(source->file.file);
+		break;
+	case PIN_SOURCE_DMABUF:
+		pin_dmabuf_close(source->dmabuf);
 		break;
 	}
 }
@@ -135,7 +164,8 @@ static long pin_user(struct pin_source *source, unsigned long index, unsigned lo
  * @pages: out: the pages
  *
  * Return: how many pages were pinned, at least 1 and perhaps fewer than asked for, or -errno: -EFAULT when nothing
- * usable is mapped there or its process is gone, -EINVAL when the file has no such page, -ENOMEM, -EINTR.
+ * usable is mapped there or its process is gone, -EINVAL when the file has no such page or it is a dma-buf, -ENOMEM,
+ * -EINTR.
  */
 long pin_source_pin(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages)
 {
@@ -147,6 +177,9 @@ long pin_source_pin(struct pin_source *source, unsigned long index, unsigned lon
 		break;
 	case PIN_SOURCE_FILE:
 		pinned = pin_file_pages(source->file.file, source->file.first + index, npages, pages);
+		break;
+	case PIN_SOURCE_DMABUF:
+		pinned = -EINVAL;
 		break;
 	}
 	return pinned ? pinned : -EFAULT;
@@ -205,7 +238,8 @@ static size_t copy_in_page(struct page *page, size_t offset, void *buf, size_t l
  * @remote: treat memory of the calling process like that of another one
  *
  * Return: 0, or -errno after copying some or nothing: -EFAULT when nothing usable is mapped there or its process is
- * gone, -EINVAL when the file has no such page, -ENOMEM, -EINTR.
+ * gone, -EINVAL when the file has no such page or it is a dma-buf, -ENOMEM,
+ * -EINTR.
  */
 int pin_source_copy(struct pin_source *source, u64 byte, void *buf, size_t length, bool write, bool remote)
 {

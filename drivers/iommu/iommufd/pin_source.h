@@ -4,18 +4,22 @@
 
 #include <linux/types.h>
 
+struct dma_buf;
 struct file;
 struct mm_struct;
 struct page;
+struct pin_dmabuf;
 
 /**
  * enum pin_source_kind - What the pages of a mapping are
  * @PIN_SOURCE_USER: memory of a process, by its address
  * @PIN_SOURCE_FILE: pages of a file, by their place in it
+ * @PIN_SOURCE_DMABUF: memory of a device, without struct pages, not to be pinned
  */
 enum pin_source_kind {
 	PIN_SOURCE_USER,
 	PIN_SOURCE_FILE,
+	PIN_SOURCE_DMABUF,
 };
 
 /**
@@ -25,6 +29,7 @@ enum pin_source_kind {
  * @npages: how many pages there are
  * @user: address space of the process, and the address of page index 0, page aligned
  * @file: file, and its page that is page index 0
+ * @dmabuf: part of a dma-buf, its first page is page index 0
  */
 struct pin_source {
 	enum pin_source_kind kind;
@@ -39,12 +44,15 @@ struct pin_source {
 			struct file *file;
 			pgoff_t first;
 		} file;
+		struct pin_dmabuf *dmabuf;
 	};
 };
 
 void pin_source_open_user(struct pin_source *source, unsigned long uaddr, unsigned long npages, bool writable);
 int pin_source_open_file(struct pin_source *source, struct file *file, pgoff_t first, unsigned long npages,
 			 bool writable);
+int pin_source_open_dmabuf(struct pin_source *source, struct dma_buf *dmabuf, unsigned long first,
+			   unsigned long npages, bool writable);
 void pin_source_close(struct pin_source *source);
 long pin_source_pin(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages);
 void pin_source_unpin(struct pin_source *source, unsigned long pfn, unsigned long npages);

@@ -17,6 +17,7 @@
 #include <linux/slab.h>
 
 #include "itree_hole.h"
+#include "pin_dmabuf.h"
 #include "pinned.h"
 
 /**
@@ -101,6 +102,34 @@ struct pinned *pinned_alloc_file(struct file *file, pgoff_t first, unsigned long
 }
 
 /**
+ * pinned_alloc_dmabuf() - Make a source of a dma-buf
+ * @dmabuf: buffer; the source has a reference of its own
+ * @first: page of the buffer that is page index 0
+ * @npages: how many pages
+ * @writable: a device may write to them
+ *
+ * It is the memory of a device and has no pages: nothing is ever pinned, charged or stored.
+ *
+ * Return: the source with one reference, or ERR_PTR: -ENOMEM; -EOPNOTSUPP, -ENODEV, -EINVAL as pin_dmabuf_open().
+ */
+struct pinned *pinned_alloc_dmabuf(struct dma_buf *dmabuf, unsigned long first, unsigned long npages, bool writable)
+{
+	struct pinned *p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
+	int rc;
+
+	if (!p)
+		return ERR_PTR(-ENOMEM);
+	rc = pin_source_open_dmabuf(&p->source, dmabuf, first, npages, writable);
+	if (rc) {
+		kfree(p);
+		return ERR_PTR(rc);
+	}
+	pinned_init(p, npages);
+	pin_account_open(&p->account, PIN_ACCOUNT_NONE);
+	return p;
+}
+
+/**
  * pinned_put() - Drop a reference
  * @p: pinned source; with the last reference it is freed, and no user may be left
  */
@@ -148,6 +177,17 @@ bool pinned_is_file(struct pinned *p)
 }
 
 /**
+ * pinned_dmabuf() - Is it a dma-buf?
+ * @p: pinned source
+ *
+ * Return: the dma-buf, or NULL.
+ */
+struct pin_dmabuf *pinned_dmabuf(struct pinned *p)
+{
+	return p->source.kind == PIN_SOURCE_DMABUF ? p->source.dmabuf : NULL;
+}
+
+/**
  * pinned_has_pages() - Is it memory?
  * @p: pinned source
  *
@@ -155,7 +195,7 @@ bool pinned_is_file(struct pinned *p)
  */
 bool pinned_has_pages(struct pinned *p)
 {
-	return true;
+	return !pinned_dmabuf(p);
 }
 
 /* Unpin a range that is in the store and that no user covers */
@@ -257,7 +297,8 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
  * @p: pinned source, the caller holds no lock that is inside @p->mutex
  * @user: range to add, page indices, inclusive; linked on success
  *
- * Pages that another user covers already are not pinned again.
+ * Pages that another user covers already are not pinned again. A source without pages has no users: then this is 0, and
+ * pinned_release() does nothing.
  *
  * Return: 0, or with no page pinned and @user not linked -ENOMEM (also: over the limit), -EFAULT (nothing usable is
  * mapped there), -EINVAL (a file that has no such page), -EINTR (the caller is being killed), -EBUSY (its charges are being
@@ -270,6 +311,8 @@ int pinned_acquire(struct pinned *p, struct interval_tree_node *user)
 	unsigned long last, undo_last;
 	int rc = 0;
 
+	if (!pinned_has_pages(p))
+		return 0;
 	mutex_lock(&p->mutex);
 	if (p->moving)
 		rc = -EBUSY;
@@ -306,6 +349,8 @@ void pinned_release(struct pinned *p, struct interval_tree_node *user)
 	unsigned long index = user->start;
 	unsigned long last;
 
+	if (!pinned_has_pages(p))
+		return;
 	mutex_lock(&p->mutex);
 	interval_tree_remove(user, users);
 	while (index <= user->last && itree_hole_next(&users, 1, &index, user->last, &last)) {
@@ -402,6 +447,10 @@ unsigned long pinned_run(struct pinned *p, unsigned long index, unsigned long la
 {
 	unsigned long n;
 
+	if (!pinned_has_pages(p)) {
+		*pfn = pinned_dmabuf(p)->pfn + index;
+		return last - index + 1;
+	}
 	mutex_lock(&p->mutex);
 	n = pin_store_run(&p->store, index, last, pfn);
 	mutex_unlock(&p->mutex);

@@ -38,11 +38,13 @@ void pinned_init(struct pinned *p, unsigned long npages);
 struct pinned *pinned_alloc_user(unsigned long uaddr, unsigned long npages, bool writable, enum pin_account_mode mode);
 struct pinned *pinned_alloc_file(struct file *file, pgoff_t first, unsigned long npages, bool writable,
 				 enum pin_account_mode mode);
+struct pinned *pinned_alloc_dmabuf(struct dma_buf *dmabuf, unsigned long first, unsigned long npages, bool writable);
 void pinned_get(struct pinned *p);
 void pinned_put(struct pinned *p);
 bool pinned_writable(struct pinned *p);
 bool pinned_has_pages(struct pinned *p);
 bool pinned_is_file(struct pinned *p);
+struct pin_dmabuf *pinned_dmabuf(struct pinned *p);
 int pinned_acquire(struct pinned *p, struct interval_tree_node *user);
 void pinned_release(struct pinned *p, struct interval_tree_node *user);
 void pinned_split(struct pinned *p, struct interval_tree_node *user, struct interval_tree_node *upper,
