@@ -14,6 +14,7 @@
 #include "hwpt_alloc.h"
 #include "hwpt_invalidate.h"
 #include "ioas.h"
+#include "ioas_file.h"
 #include "ioctl.h"
 #include "option.h"
 #include "vfio_compat.h"
@@ -38,6 +39,7 @@ union iommufd_ioctl_buffer {
 	struct iommu_ioas_change_process change_process;
 	struct iommu_ioas_copy ioas_copy;
 	struct iommu_ioas_map ioas_map;
+	struct iommu_ioas_map_file ioas_map_file;
 	struct iommu_ioas_unmap ioas_unmap;
 	struct iommu_option option;
 	struct iommu_vdevice_alloc vdevice_alloc;
@@ -64,6 +66,7 @@ static const struct iommufd_ioctl_entry ioctl_table[] = {
 	ENTRY(IOMMU_IOAS_COPY,		iommu_ioas_copy,	src_iova,		iommufd_ioctl_ioas_copy),
 	ENTRY(IOMMU_IOAS_IOVA_RANGES,	iommu_ioas_iova_ranges,	out_iova_alignment,	iommufd_ioctl_ioas_iova_ranges),
 	ENTRY(IOMMU_IOAS_MAP,		iommu_ioas_map,		iova,			iommufd_ioctl_ioas_map),
+	ENTRY(IOMMU_IOAS_MAP_FILE,	iommu_ioas_map_file,	iova,			iommufd_ioctl_ioas_map_file),
 	ENTRY(IOMMU_IOAS_UNMAP,		iommu_ioas_unmap,	length,			iommufd_ioctl_ioas_unmap),
 	ENTRY(IOMMU_OPTION,		iommu_option,		val64,			iommufd_ioctl_option),
 	ENTRY(IOMMU_VFIO_IOAS,		iommu_vfio_ioas,	__reserved,		iommufd_ioctl_vfio_ioas),

@@ -31,6 +31,7 @@ struct command {
 };
 
 static const struct iommu_ioas_map map_of_no_ioas = { .flags = MAP_RW, .length = PAGE };
+static const struct iommu_ioas_map_file map_file_of_no_ioas = { .flags = MAP_RW, .length = PAGE };
 static const struct iommu_ioas_copy copy_of_no_ioas = { .flags = MAP_RW, .length = PAGE };
 static const struct iommu_ioas_unmap unmap_of_no_ioas = { .length = PAGE };
 static const struct iommu_viommu_alloc viommu_of_no_device = { .type = IOMMU_VIOMMU_TYPE_ARM_SMMUV3 };
@@ -46,6 +47,7 @@ static const struct command commands[] = {
 	COMMAND(IOMMU_IOAS_COPY, iommu_ioas_copy, 40, -ENOENT, &copy_of_no_ioas),
 	COMMAND(IOMMU_IOAS_IOVA_RANGES, iommu_ioas_iova_ranges, 32, -ENOENT, NULL),
 	COMMAND(IOMMU_IOAS_MAP, iommu_ioas_map, 40, -ENOENT, &map_of_no_ioas),
+	COMMAND(IOMMU_IOAS_MAP_FILE, iommu_ioas_map_file, 40, -ENOENT, &map_file_of_no_ioas),
 	COMMAND(IOMMU_IOAS_UNMAP, iommu_ioas_unmap, 24, -ENOENT, &unmap_of_no_ioas),
 	COMMAND(IOMMU_OPTION, iommu_option, 24, 0, NULL),
 	COMMAND(IOMMU_VFIO_IOAS, iommu_vfio_ioas, 12, -ENODEV, NULL),
@@ -63,7 +65,6 @@ static const struct command commands_not_built[] = {
 	COMMAND(IOMMU_HWPT_SET_DIRTY_TRACKING, iommu_hwpt_set_dirty_tracking, 16, -ENOTTY, NULL),
 	COMMAND(IOMMU_HWPT_GET_DIRTY_BITMAP, iommu_hwpt_get_dirty_bitmap, 48, -ENOTTY, NULL),
 	COMMAND(IOMMU_FAULT_QUEUE_ALLOC, iommu_fault_alloc, 16, -ENOTTY, NULL),
-	COMMAND(IOMMU_IOAS_MAP_FILE, iommu_ioas_map_file, 40, -ENOTTY, NULL),
 	COMMAND(IOMMU_VEVENTQ_ALLOC, iommu_veventq_alloc, 28, -ENOTTY, NULL),
 	COMMAND(IOMMU_HW_QUEUE_ALLOC, iommu_hw_queue_alloc, 40, -ENOTTY, NULL),
 	COMMAND(IOMMU_IOAS_NOIOMMU_GET_PA, iommu_ioas_noiommu_get_pa, 40, -ENOTTY, NULL),
