@@ -42,6 +42,7 @@ static int set_compat_ioas(struct iommufd_ctx *ictx, u32 id)
 	if (IS_ERR(ioas))
 		return PTR_ERR(ioas);
 	WRITE_ONCE(ioas->vfio_compat, true);
+	/* Pairs with get_compat_ioas(): whoever sees the id finds the mark */
 	smp_store_release(&ictx->vfio_ioas_id, id);
 	iommufd_object_put(&ictx->objs, &ioas->obj);
 	return 0;
@@ -72,7 +73,7 @@ int iommufd_ioctl_vfio_ioas(struct iommufd_ucmd *ucmd)
 	case IOMMU_VFIO_IOAS_SET:
 		return set_compat_ioas(ucmd->ictx, cmd->ioas_id);
 	case IOMMU_VFIO_IOAS_CLEAR:
-		smp_store_release(&ucmd->ictx->vfio_ioas_id, 0);
+		WRITE_ONCE(ucmd->ictx->vfio_ioas_id, 0);
 		return 0;
 	default:
 		return -EOPNOTSUPP;

@@ -422,7 +422,8 @@ enum iommufd_vfio_ioas_op {
  * @op: a value of enum iommufd_vfio_ioas_op
  * @__reserved: zero
  *
- * The ioctls of a VFIO container work on this file too. They act on one IOAS, and this command tells which.
+ * The ioctls of a VFIO container work on this file too. They act on one IOAS, and this command tells which. Naming an
+ * IOAS does not keep it: when it is destroyed there is none until another one is named.
  *
  * - ``ENODEV``: GET, and there is none.
  */
