@@ -245,6 +245,9 @@ struct iommu_ioas_map {
  *
  * - ``EBADF``: @fd is not open.
  * - ``EINVAL``: the file is of a kind that cannot be mapped, or the range reaches beyond its end.
+ * - ``EPERM``: the file is not open for reading, or for writing with IOMMU_IOAS_MAP_WRITEABLE, or is sealed against it.
+ * - ``EOPNOTSUPP``: a dma-buf that does not consist of one range, or whose driver does not take part.
+ * - ``ENODEV``: a dma-buf that its driver has taken back.
  */
 struct iommu_ioas_map_file {
 	__u32 size;
