@@ -27,6 +27,37 @@
 	} \
 })
 
+#define EXPECT_TRUE_FOR(_seen, ...)	EXPECT_EQ_FOR(true, !!(_seen), __VA_ARGS__)
+#define ASSERT_TRUE_FOR(_seen, ...)	ASSERT_EQ_FOR(true, !!(_seen), __VA_ARGS__)
+
+/* ---- what most fixtures begin and end with: a context with a device, an address space, memory ---- */
+
+static inline void edu_space_open(struct __test_metadata *_metadata, int *iommufd, struct edu *edu, uint32_t *ioas,
+				  uint8_t **mem, size_t size)
+{
+	*iommufd = iommu_open();
+	ASSERT_LE(0, *iommufd) TH_LOG("/dev/iommu: %s", strerror(-*iommufd));
+	ASSERT_EQ(0, edu_open_bound(edu, 0, *iommufd));
+	ASSERT_EQ(0, ioas_alloc(*iommufd, ioas));
+	*mem = small_pages(size);
+	ASSERT_NE(NULL, *mem);
+}
+
+/* Whatever the test left is gone afterwards. @mem may be NULL when the test gave it back. */
+static inline void edu_space_close(struct __test_metadata *_metadata, int iommufd, struct edu *edu, uint8_t *mem,
+				   size_t size)
+{
+	edu_close(edu);
+	close(iommufd);
+	if (mem)
+		munmap(mem, size);
+	EXPECT_EQ(0, vm_pin_kb());
+	EXPECT_EQ(0, vm_lck_kb());
+	EXPECT_EQ(0, pages_pinned());
+}
+
+/* ---- children ---- */
+
 /* Waits for a child; true if it ended well. */
 static inline bool child_succeeded(pid_t pid)
 {

@@ -206,23 +206,13 @@ FIXTURE(device)
 
 FIXTURE_SETUP(device)
 {
-	self->iommufd = iommu_open();
-	ASSERT_LE(0, self->iommufd) TH_LOG("/dev/iommu: %s", strerror(-self->iommufd));
-	ASSERT_EQ(0, edu_open_bound(&self->edu, 0, self->iommufd));
+	edu_space_open(_metadata, &self->iommufd, &self->edu, &self->ioas, &self->mem, MEM_SIZE);
 	self->dev = self->edu.fd;
-	ASSERT_EQ(0, ioas_alloc(self->iommufd, &self->ioas));
-	self->mem = small_pages(MEM_SIZE);
-	ASSERT_NE(NULL, self->mem);
 }
 
 FIXTURE_TEARDOWN(device)
 {
-	edu_close(&self->edu);
-	close(self->iommufd);
-	munmap(self->mem, MEM_SIZE);
-	EXPECT_EQ(0, vm_pin_kb());
-	EXPECT_EQ(0, vm_lck_kb());
-	EXPECT_EQ(0, pages_pinned());
+	edu_space_close(_metadata, self->iommufd, &self->edu, self->mem, MEM_SIZE);
 }
 
 TEST_F(device, attach_to_ioas_makes_a_page_table_that_detach_removes)
@@ -957,12 +947,7 @@ FIXTURE_SETUP(limit)
 
 FIXTURE_TEARDOWN(limit)
 {
-	edu_close(&self->edu);
-	close(self->iommufd);
-	munmap(self->mem, MEM_SIZE);
-	EXPECT_EQ(0, vm_pin_kb());
-	EXPECT_EQ(0, vm_lck_kb());
-	EXPECT_EQ(0, pages_pinned());
+	edu_space_close(_metadata, self->iommufd, &self->edu, self->mem, MEM_SIZE);
 }
 
 TEST_F(limit, is_reached_at_exactly_its_number_of_pages)

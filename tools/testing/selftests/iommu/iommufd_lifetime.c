@@ -27,23 +27,12 @@ FIXTURE(life)
 
 FIXTURE_SETUP(life)
 {
-	self->iommufd = iommu_open();
-	ASSERT_LE(0, self->iommufd) TH_LOG("/dev/iommu: %s", strerror(-self->iommufd));
-	ASSERT_EQ(0, edu_open_bound(&self->edu, 0, self->iommufd));
-	ASSERT_EQ(0, ioas_alloc(self->iommufd, &self->ioas));
-	self->mem = small_pages(MEM_SIZE);
-	ASSERT_NE(NULL, self->mem);
+	edu_space_open(_metadata, &self->iommufd, &self->edu, &self->ioas, &self->mem, MEM_SIZE);
 }
 
 FIXTURE_TEARDOWN(life)
 {
-	edu_close(&self->edu);
-	close(self->iommufd);
-	if (self->mem)
-		munmap(self->mem, MEM_SIZE);
-	EXPECT_EQ(0, vm_pin_kb());
-	EXPECT_EQ(0, vm_lck_kb());
-	EXPECT_EQ(0, pages_pinned());
+	edu_space_close(_metadata, self->iommufd, &self->edu, self->mem, MEM_SIZE);
 }
 
 /* ---- files closed in any order ---- */
@@ -815,21 +804,12 @@ FIXTURE(fail)
 FIXTURE_SETUP(fail)
 {
 	self->nth = may_fail_everywhere() ? -1 : open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	self->iommufd = iommu_open();
-	ASSERT_LE(0, self->iommufd) TH_LOG("/dev/iommu: %s", strerror(-self->iommufd));
-	ASSERT_EQ(0, edu_open_bound(&self->edu, 0, self->iommufd));
-	ASSERT_EQ(0, ioas_alloc(self->iommufd, &self->ioas));
-	self->mem = small_pages(MEM_SIZE);
-	ASSERT_NE(NULL, self->mem);
+	edu_space_open(_metadata, &self->iommufd, &self->edu, &self->ioas, &self->mem, MEM_SIZE);
 }
 
 FIXTURE_TEARDOWN(fail)
 {
-	edu_close(&self->edu);
-	close(self->iommufd);
-	munmap(self->mem, MEM_SIZE);
-	EXPECT_EQ(0, vm_pin_kb());
-	EXPECT_EQ(0, pages_pinned());
+	edu_space_close(_metadata, self->iommufd, &self->edu, self->mem, MEM_SIZE);
 	if (self->nth >= 0)
 		close(self->nth);
 }
