@@ -35,6 +35,9 @@ struct pinned_move {
 /* Pages asked for in one go where there is no memory for a larger batch */
 #define SMALL_BATCH 16
 
+/* Pages asked for in one go at most, whatever memory there is: the fewer, the more often batches meet */
+unsigned int pinned_max_batch = UINT_MAX;
+
 /**
  * pinned_init() - Set up what does not depend on where pages come from
  * @p: zeroed structure
@@ -273,6 +276,7 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
 		pages = many;
 		batch = PAGE_SIZE / sizeof(*pages);
 	}
+	batch = min_t(unsigned long, batch, READ_ONCE(pinned_max_batch));
 
 	while (pos <= last) {
 		n = pin_source_pin(&p->source, pos, min(batch, last - pos + 1), pages);

@@ -34,6 +34,8 @@ struct pinned {
 	struct pinned_move *moving;
 };
 
+extern unsigned int pinned_max_batch;
+
 void pinned_init(struct pinned *p, unsigned long npages);
 struct pinned *pinned_alloc_user(unsigned long uaddr, unsigned long npages, bool writable, enum pin_account_mode mode);
 struct pinned *pinned_alloc_file(struct file *file, pgoff_t first, unsigned long npages, bool writable,

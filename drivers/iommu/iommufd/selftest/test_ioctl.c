@@ -22,6 +22,7 @@ static int (*const operations[])(struct iommufd_ucmd *ucmd) = {
 	[IOMMU_TEST_OP_DESTROY_ACCESS_PAGES] = iommufd_test_unpin_access,
 	[IOMMU_TEST_OP_ACCESS_PAGES] = iommufd_test_pin_access,
 	[IOMMU_TEST_OP_ACCESS_RW] = iommufd_test_rw_access,
+	[IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT] = iommufd_test_memory_limit,
 	[IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE] = iommufd_test_mock_domain_replace,
 	[IOMMU_TEST_OP_ACCESS_REPLACE_IOAS] = iommufd_test_replace_access,
 	[IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS] = iommufd_test_mock_domain_flags,

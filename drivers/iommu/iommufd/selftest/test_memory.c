@@ -9,6 +9,7 @@
 
 #include "../hwpt_paging.h"
 #include "../ioas.h"
+#include "../pinned.h"
 #include "mock_iommu.h"
 #include "test_ops.h"
 
@@ -108,6 +109,22 @@ int iommufd_test_check_map(struct iommufd_ucmd *ucmd)
 		rc = check_domain(domain, cmd->check_map.iova, cmd->check_map.length, cmd->check_map.uptr);
 	iommufd_object_put(&ucmd->ictx->objs, obj);
 	return rc;
+}
+
+/**
+ * iommufd_test_memory_limit() - Limit the memory that lists of pages may take, for everybody
+ * @ucmd: struct iommu_test_cmd, memory_limit
+ *
+ * Return: 0; -EINVAL for less than 12, the least that the ABI allows.
+ */
+int iommufd_test_memory_limit(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_test_cmd *cmd = ucmd->cmd;
+
+	if (cmd->memory_limit.limit < 12)
+		return -EINVAL;
+	WRITE_ONCE(pinned_max_batch, cmd->memory_limit.limit / sizeof(struct page *));
+	return 0;
 }
 
 /**

@@ -21,6 +21,7 @@ struct page *iommufd_test_user_page(u64 uptr);
 int iommufd_test_add_reserved(struct iommufd_ucmd *ucmd);
 int iommufd_test_check_map(struct iommufd_ucmd *ucmd);
 int iommufd_test_check_refs(struct iommufd_ucmd *ucmd);
+int iommufd_test_memory_limit(struct iommufd_ucmd *ucmd);
 
 /* test_access.c */
 int iommufd_test_create_access(struct iommufd_ucmd *ucmd);

@@ -195,6 +195,23 @@ TEST_F(mock, check_pins_counts)
 	EXPECT_EQ(-EFAULT, test_check_pins(fd, NULL, PAGE, 0));
 }
 
+/* Pages pinned two by two: what counts is where batches meet */
+TEST_F(mock, small_batches)
+{
+	int fd = self->iommufd;
+
+	EXPECT_EQ(-EINVAL, test_memory_limit(fd, 11));
+	for (uint32_t bytes = 12; bytes <= 40; bytes += 4) {
+		ASSERT_EQ(0, test_memory_limit(fd, bytes));
+		ASSERT_EQ(0, ioas_map_at(fd, self->ioas, self->mem + MOCK_PAGE, 33 * PAGE, IOVA + MOCK_PAGE));
+		EXPECT_EQ(0, mock_check_map(fd, self->dev.hwpt, IOVA + MOCK_PAGE, 33 * PAGE, self->mem + MOCK_PAGE));
+		EXPECT_EQ(0, test_check_pins(fd, self->mem, 34 * PAGE, 1));
+		EXPECT_EQ(0, test_check_pins(fd, self->mem + 34 * PAGE, PAGE, 0));
+		ASSERT_EQ(0, ioas_unmap_all(fd, self->ioas));
+	}
+	EXPECT_EQ(0, test_memory_limit(fd, 65536));
+}
+
 /* ---- address spaces ---- */
 
 TEST_F(mock, add_reserved)
@@ -322,18 +339,6 @@ TEST_F(mock, no_room_for_the_result)
 	munmap(cmd, PAGE);
 }
 
-static int create_with_flags(int fd, uint32_t ioas, uint32_t flags, struct mock_device *dev)
-{
-	struct iommu_test_cmd cmd = { .device.flags = flags };
-	int rc = test_call(fd, TEST_OP_MOCK_DOMAIN_FLAGS, ioas, &cmd);
-
-	if (!rc)
-		*dev = (struct mock_device){
-			.stdev = cmd.device.stdev, .id = cmd.device.idev, .hwpt = cmd.device.hwpt,
-		};
-	return rc;
-}
-
 TEST_F(mock, hardware_information)
 {
 	struct iommu_hw_info cmd = { .size = sizeof(cmd), .dev_id = self->dev.id };
@@ -351,29 +356,25 @@ TEST_F(mock, hardware_information)
 	EXPECT_EQ(0, info[2] | info[3]);
 	EXPECT_EQ(0, cmd.out_max_pasid_log2);
 
-	ASSERT_EQ(0, create_with_flags(fd, self->ioas, 4, &pasids));
+	ASSERT_EQ(0, mock_device_create_with(fd, self->ioas, MOCK_PASIDS, &pasids));
 	cmd.dev_id = pasids.id;
 	cmd.data_len = 0;
 	ASSERT_EQ(0, iommu_call(fd, IOMMU_GET_HW_INFO, &cmd));
 	EXPECT_EQ(20, cmd.out_max_pasid_log2);
-	EXPECT_EQ(-EINVAL, create_with_flags(fd, self->ioas, 2, &pasids));
-	EXPECT_EQ(-EINVAL, create_with_flags(fd, self->ioas, 8, &pasids));
-	EXPECT_EQ(0, create_with_flags(fd, self->ioas, 5, &pasids));
+	EXPECT_EQ(-EINVAL, mock_device_create_with(fd, self->ioas, 2, &pasids));
+	EXPECT_EQ(-EINVAL, mock_device_create_with(fd, self->ioas, 8, &pasids));
+	EXPECT_EQ(0, mock_device_create_with(fd, self->ioas, MOCK_PASIDS | MOCK_NO_DIRTY, &pasids));
 }
 
 TEST_F(mock, device_cache)
 {
-	struct iommu_test_cmd cmd = { };
-	uint32_t *slot_value = (uint32_t *)cmd.room;
+	int fd = self->iommufd;
 
 	for (uint32_t slot = 0; slot < 6; slot++) {
-		slot_value[0] = slot;
-		slot_value[1] = 0xbaddad;
-		EXPECT_EQ(slot < 4 ? 0 : -EINVAL, test_call(self->iommufd, 16, self->dev.id, &cmd));
-		slot_value[1] = 0;
-		EXPECT_EQ(-EINVAL, test_call(self->iommufd, 16, self->dev.id, &cmd));
+		EXPECT_EQ(slot < 4 ? 0 : -EINVAL, mock_check_cache(fd, self->dev.id, slot, 0xbaddad));
+		EXPECT_EQ(-EINVAL, mock_check_cache(fd, self->dev.id, slot, 0));
 	}
-	EXPECT_EQ(-ENOENT, test_call(self->iommufd, 16, self->dev.stdev, &cmd));
+	EXPECT_EQ(-ENOENT, mock_check_cache(fd, self->dev.stdev, 0, 0xbaddad));
 }
 
 /* The mock IOMMU and the one of the machine at work for one address space */
@@ -551,7 +552,7 @@ TEST_F(mock, device_creation_fails_everywhere)
 		ASSERT_EQ(0, ioas_alloc(fd, &ioas));
 		ASSERT_EQ(0, ioas_map_at(fd, ioas, self->mem, 4 * PAGE, IOVA));
 		fail_arm(nth, n);
-		rc = create_with_flags(fd, ioas, 4, &dev);
+		rc = mock_device_create_with(fd, ioas, MOCK_PASIDS, &dev);
 		happened = fail_happened(nth);
 		if (!rc) {
 			EXPECT_EQ_FOR(0, mock_check_map(fd, dev.hwpt, IOVA, 4 * PAGE, self->mem), "failure %d", n);

@@ -30,7 +30,14 @@ enum {
 	TEST_OP_MOCK_DOMAIN_REPLACE,
 	TEST_OP_ACCESS_REPLACE_IOAS,
 	TEST_OP_MOCK_DOMAIN_FLAGS,
+	TEST_OP_DEV_CHECK_CACHE = 16,
+	TEST_OP_DMABUF_GET = 22,
+	TEST_OP_DMABUF_REVOKE,
 };
+
+/* of mock_device_create_with() */
+#define MOCK_NO_DIRTY		1U	/* behind an IOMMU that does not see which memory was written */
+#define MOCK_PASIDS		4U	/* the device can use PASIDs */
 
 /* of test_access_create() */
 #define ACCESS_PINS		1U	/* the access pins pages, and lets go of them when they are unmapped */
@@ -73,6 +80,19 @@ struct iommu_test_cmd {
 		struct {
 			uint32_t id;
 		} replace;
+		struct {
+			uint32_t bytes;
+		} limit;
+		struct {
+			uint32_t slot, value;
+		} cache;
+		struct {
+			uint32_t length, flags;
+		} dmabuf;
+		struct {
+			int32_t fd;
+			uint32_t revoked;
+		} revoke;
 		uint8_t room[48];
 	};
 	uint32_t last;
@@ -96,6 +116,14 @@ static inline int test_reserve(int fd, uint32_t ioas, uint64_t start, uint64_t l
 	return test_call(fd, TEST_OP_ADD_RESERVED, ioas, &cmd);
 }
 
+/* How many bytes of page list the kernel may work with at once, for everybody; 65536 is the usual value. */
+static inline int test_memory_limit(int fd, uint32_t bytes)
+{
+	struct iommu_test_cmd cmd = { .limit.bytes = bytes };
+
+	return test_call(fd, TEST_OP_TEMP_MEMORY_LIMIT, 0, &cmd);
+}
+
 /* ---- devices ---- */
 
 /**
@@ -108,17 +136,27 @@ struct mock_device {
 	uint32_t stdev, id, hwpt;
 };
 
-/* @pt_id: IOAS or page table */
-static inline int mock_device_create(int fd, uint32_t pt_id, struct mock_device *dev)
+static inline int mock_device_make(int fd, uint32_t op, uint32_t pt_id, uint32_t flags, struct mock_device *dev)
 {
-	struct iommu_test_cmd cmd = {};
-	int rc = test_call(fd, TEST_OP_MOCK_DOMAIN, pt_id, &cmd);
+	struct iommu_test_cmd cmd = { .device.flags = flags };
+	int rc = test_call(fd, op, pt_id, &cmd);
 
 	if (!rc)
 		*dev = (struct mock_device){
 			.stdev = cmd.device.stdev, .id = cmd.device.idev, .hwpt = cmd.device.hwpt,
 		};
 	return rc;
+}
+
+/* @pt_id: IOAS or page table */
+static inline int mock_device_create(int fd, uint32_t pt_id, struct mock_device *dev)
+{
+	return mock_device_make(fd, TEST_OP_MOCK_DOMAIN, pt_id, 0, dev);
+}
+
+static inline int mock_device_create_with(int fd, uint32_t pt_id, uint32_t flags, struct mock_device *dev)
+{
+	return mock_device_make(fd, TEST_OP_MOCK_DOMAIN_FLAGS, pt_id, flags, dev);
 }
 
 /* *@pt_id: in: IOAS or page table; out: page table */
@@ -143,12 +181,40 @@ static inline int mock_check_map(int fd, uint32_t hwpt, uint64_t iova, uint64_t 
 	return test_call(fd, TEST_OP_CHECK_MAP, hwpt, &cmd);
 }
 
+/* Whether a slot of the device's cache has a value: 0 or -EINVAL. @dev_id is what HWPT_ALLOC would be told. */
+static inline int mock_check_cache(int fd, uint32_t dev_id, uint32_t slot, uint32_t value)
+{
+	struct iommu_test_cmd cmd = { .cache = { .slot = slot, .value = value } };
+
+	return test_call(fd, TEST_OP_DEV_CHECK_CACHE, dev_id, &cmd);
+}
+
 /* Whether each of the pages has @refs pins: 0 or -EIO. Huge pages are passed over. */
 static inline int test_check_pins(int fd, const void *va, uint64_t length, uint32_t refs)
 {
 	struct iommu_test_cmd cmd = { .check_refs = { .length = length, .va = to_u64(va), .refs = refs } };
 
 	return test_call(fd, TEST_OP_CHECK_REFS, 0, &cmd);
+}
+
+/* ---- dma-bufs ---- */
+
+/* Returns a file of @length bytes, rounded up to pages. @flags: O_CLOEXEC or 0 */
+static inline int test_dmabuf_get(int fd, uint32_t length, uint32_t flags)
+{
+	struct iommu_test_cmd cmd = {
+		.size = sizeof(cmd), .op = TEST_OP_DMABUF_GET, .dmabuf = { .length = length, .flags = flags },
+	};
+	int file = ioctl(fd, IOMMU_TEST_CMD, &cmd);
+
+	return file < 0 ? -errno : file;
+}
+
+static inline int test_dmabuf_revoke(int fd, int dmabuf, bool revoked)
+{
+	struct iommu_test_cmd cmd = { .revoke = { .fd = dmabuf, .revoked = revoked } };
+
+	return test_call(fd, TEST_OP_DMABUF_REVOKE, 0, &cmd);
 }
 
 /* ---- accesses ---- */
