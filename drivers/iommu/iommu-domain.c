@@ -21,13 +21,14 @@ static const struct iommu_ops *device_ops(struct device *dev)
 /**
  * iommu_domain_alloc_for_device() - Allocate a domain that is complete for one device
  * @dev: device that the domain shall fit
- * @flags: none is known, must be 0
+ * @flags: IOMMU_HWPT_ALLOC_*: what the domain must be able to do
  *
  * Address width, page sizes and the forcing of snooped accesses are settled on return and never change afterwards, when
  * the driver has a domain_alloc_settled() operation. For another driver this is what iommu_domain_alloc() gives.
  *
  * Context: May sleep. @dev stays in its group meanwhile.
- * Return: the domain, freed by iommu_domain_free(); or an ERR_PTR: -ENODEV without an IOMMU; -EOPNOTSUPP for a flag;
+ * Return: the domain, freed by iommu_domain_free(); or an ERR_PTR: -ENODEV without an IOMMU; -EOPNOTSUPP for a flag that the driver does not
+ * know or the hardware cannot do;
  * -ENOMEM; or another error of the driver.
  */
 struct iommu_domain *iommu_domain_alloc_for_device(struct device *dev, u32 flags)
@@ -37,8 +38,6 @@ struct iommu_domain *iommu_domain_alloc_for_device(struct device *dev, u32 flags
 
 	if (!ops)
 		return ERR_PTR(-ENODEV);
-	if (flags)
-		return ERR_PTR(-EOPNOTSUPP);
 
 	if (ops->domain_alloc_settled) {
 		domain = ops->domain_alloc_settled(dev, flags);
@@ -49,6 +48,8 @@ struct iommu_domain *iommu_domain_alloc_for_device(struct device *dev, u32 flags
 		return domain;
 	}
 
+	if (flags)
+		return ERR_PTR(-EOPNOTSUPP);
 	domain = iommu_domain_alloc(dev->bus);
 	if (!domain)
 		return ERR_PTR(-ENOMEM);

@@ -44,7 +44,7 @@ static int attach_new(struct iommufd_member *member, struct iommufd_ioas *ioas, 
 	int rc;
 
 	lockdep_assert_held(&ioas->auto_lock);
-	hwpt = iommufd_hwpt_create(ictx, ioas, member->dev);
+	hwpt = iommufd_hwpt_create(ictx, ioas, member->dev, 0);
 	if (IS_ERR(hwpt))
 		return PTR_ERR(hwpt);
 	/* Visible before it is used: a sibling that moves on at once must find a page table that it can leave */

@@ -16,11 +16,11 @@ static int hwpt_alloc_on_ioas(struct iommufd_ucmd *ucmd, struct iommufd_device *
 	struct iommufd_hwpt *hwpt;
 	int rc;
 
-	/* Nest parents, dirty tracking, faults and PASIDs need what neither core nor drivers offer yet */
-	if (cmd->flags || cmd->data_type != IOMMU_HWPT_DATA_NONE)
+	/* Dirty tracking, faults and PASIDs need what neither core nor drivers offer yet */
+	if ((cmd->flags & ~IOMMU_HWPT_ALLOC_NEST_PARENT) || cmd->data_type != IOMMU_HWPT_DATA_NONE)
 		return -EOPNOTSUPP;
 
-	hwpt = iommufd_hwpt_create(ucmd->ictx, ioas, idev->member.dev);
+	hwpt = iommufd_hwpt_create(ucmd->ictx, ioas, idev->member.dev, cmd->flags);
 	if (IS_ERR(hwpt))
 		return PTR_ERR(hwpt);
 	cmd->out_hwpt_id = hwpt->obj.id;

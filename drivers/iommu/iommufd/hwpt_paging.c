@@ -42,13 +42,15 @@ const struct iommufd_object_ops iommufd_hwpt_paging_ops = {
  * @ictx: context
  * @ioas: IOAS whose areas it gets, held busy by the caller
  * @dev: device it must work for
+ * @flags: IOMMU_HWPT_ALLOC_*: what it must be able to do
  *
  * The id is reserved; the caller publishes the object, or gives it up with iommufd_hwpt_abandon().
  *
  * Return: the page table, or ERR_PTR: -ENOMEM; -EADDRINUSE, -EFAULT, -EINTR as in ioas_map_add_domain(); what the
- * IOMMU driver says.
+ * IOMMU driver says, -EOPNOTSUPP for a flag.
  */
-struct iommufd_hwpt *iommufd_hwpt_create(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, struct device *dev)
+struct iommufd_hwpt *iommufd_hwpt_create(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, struct device *dev,
+					 u32 flags)
 {
 	struct iommufd_hwpt *hwpt = kzalloc(sizeof(*hwpt), GFP_KERNEL_ACCOUNT);
 	int rc;
@@ -61,7 +63,7 @@ struct iommufd_hwpt *iommufd_hwpt_create(struct iommufd_ctx *ictx, struct iommuf
 	rc = iommufd_object_reserve(&ictx->objs, &hwpt->obj, &iommufd_hwpt_paging_ops);
 	if (rc)
 		goto err_free;
-	hwpt->dom.domain = iommu_domain_alloc_for_device(dev, 0);
+	hwpt->dom.domain = iommu_domain_alloc_for_device(dev, flags);
 	if (IS_ERR(hwpt->dom.domain)) {
 		rc = PTR_ERR(hwpt->dom.domain);
 		goto err_cancel;

@@ -26,7 +26,8 @@ struct iommufd_hwpt {
 
 extern const struct iommufd_object_ops iommufd_hwpt_paging_ops;
 
-struct iommufd_hwpt *iommufd_hwpt_create(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, struct device *dev);
+struct iommufd_hwpt *iommufd_hwpt_create(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, struct device *dev,
+					 u32 flags);
 void iommufd_hwpt_abandon(struct iommufd_hwpt *hwpt);
 void iommufd_hwpt_unused(struct iommufd_hwpt *hwpt);
 

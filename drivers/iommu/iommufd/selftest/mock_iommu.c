@@ -10,6 +10,7 @@
  */
 #include <linux/log2.h>
 #include <linux/slab.h>
+#include <uapi/linux/iommufd.h>
 
 #include "../../iommu-priv.h"
 #include "mock_device.h"
@@ -96,7 +97,8 @@ static struct iommu_domain *mock_domain_alloc_settled(struct device *dev, u32 fl
 	struct mock_domain *mock;
 	int rc;
 
-	if (flags)
+	/* Whatever is translated a second time looks the same from here */
+	if (flags & ~IOMMU_HWPT_ALLOC_NEST_PARENT)
 		return ERR_PTR(-EOPNOTSUPP);
 	mock = kzalloc(sizeof(*mock), GFP_KERNEL_ACCOUNT);
 	if (!mock)
