@@ -27,6 +27,8 @@ static int (*const operations[])(struct iommufd_ucmd *ucmd) = {
 	[IOMMU_TEST_OP_ACCESS_REPLACE_IOAS] = iommufd_test_replace_access,
 	[IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS] = iommufd_test_mock_domain_flags,
 	[IOMMU_TEST_OP_DEV_CHECK_CACHE] = iommufd_test_check_cache,
+	[IOMMU_TEST_OP_DMABUF_GET] = iommufd_test_dmabuf_get,
+	[IOMMU_TEST_OP_DMABUF_REVOKE] = iommufd_test_dmabuf_revoke,
 };
 
 static int iommufd_test(struct iommufd_ucmd *ucmd)
@@ -49,15 +51,22 @@ static int __init iommufd_test_init(void)
 {
 	int rc;
 
-	rc = mock_bus_init();
+	rc = iommufd_test_dmabuf_init();
 	if (rc)
 		return rc;
+	rc = mock_bus_init();
+	if (rc)
+		goto err_dmabuf;
 	rc = mock_iommu_init();
-	if (rc) {
-		mock_bus_exit();
-		return rc;
-	}
+	if (rc)
+		goto err_bus;
 	iommufd_ioctl_extend(&test_entry);
 	return 0;
+
+err_bus:
+	mock_bus_exit();
+err_dmabuf:
+	iommufd_test_dmabuf_exit();
+	return rc;
 }
 device_initcall(iommufd_test_init);

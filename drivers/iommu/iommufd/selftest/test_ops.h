@@ -30,4 +30,10 @@ int iommufd_test_pin_access(struct iommufd_ucmd *ucmd);
 int iommufd_test_unpin_access(struct iommufd_ucmd *ucmd);
 int iommufd_test_rw_access(struct iommufd_ucmd *ucmd);
 
+/* test_dmabuf.c */
+int iommufd_test_dmabuf_init(void);
+void iommufd_test_dmabuf_exit(void);
+int iommufd_test_dmabuf_get(struct iommufd_ucmd *ucmd);
+int iommufd_test_dmabuf_revoke(struct iommufd_ucmd *ucmd);
+
 #endif

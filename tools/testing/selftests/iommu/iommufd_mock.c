@@ -399,6 +399,63 @@ TEST_F(mock, beside_a_real_device)
 	edu_close(&edu);
 }
 
+/* ---- dma-bufs ---- */
+
+TEST_F(mock, dmabuf_is_made_of_zeros)
+{
+	int fd = self->iommufd, buf;
+	uint8_t *mem;
+
+	EXPECT_EQ(-EINVAL, test_dmabuf_get(fd, 0, 0));
+	EXPECT_EQ(-EINVAL, test_dmabuf_get(fd, 2 * MIB + 1, 0));
+	EXPECT_EQ(-EINVAL, test_dmabuf_get(fd, UINT32_MAX, 0));
+	EXPECT_EQ(-EINVAL, test_dmabuf_get(fd, PAGE, O_CLOEXEC | O_APPEND));
+	buf = test_dmabuf_get(fd, 2 * MIB, 0);
+	ASSERT_LT(0, buf);
+	EXPECT_EQ(0, fcntl(buf, F_GETFD));
+	close(buf);
+	buf = test_dmabuf_get(fd, 3 * PAGE + 1, O_CLOEXEC);
+	ASSERT_LT(0, buf);
+	EXPECT_EQ(FD_CLOEXEC, fcntl(buf, F_GETFD));
+	EXPECT_EQ(4 * PAGE, lseek(buf, 0, SEEK_END));
+	mem = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, buf, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	EXPECT_TRUE(bytes_are(mem, 4 * PAGE, 0));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, 5 * PAGE, PROT_READ, MAP_SHARED, buf, 0));
+	memset(mem, 1, 4 * PAGE);
+	close(buf);
+	munmap(mem, 4 * PAGE);
+}
+
+TEST_F(mock, dmabuf_revoke)
+{
+	int fd = self->iommufd, buf = test_dmabuf_get(fd, 4 * PAGE, O_CLOEXEC);
+	uint8_t *mem;
+
+	ASSERT_LT(0, buf);
+	mem = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, buf, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	ASSERT_EQ(0, ioas_map_file_at(fd, self->ioas, buf, PAGE, 2 * PAGE, IOVA));
+	EXPECT_EQ(0, mock_check_map(fd, self->dev.hwpt, IOVA, 2 * PAGE, mem + PAGE));
+	EXPECT_EQ(-EINVAL, mock_check_map(fd, self->dev.hwpt, IOVA, PAGE, mem));
+	EXPECT_EQ(-EINVAL, mock_check_map(fd, self->dev.hwpt, IOVA + 2 * PAGE, PAGE, mem + 3 * PAGE));
+
+	ASSERT_EQ(0, test_dmabuf_revoke(fd, buf, true));
+	for (int i = 0; i < 4; i++)
+		EXPECT_EQ(-EINVAL, mock_check_map(fd, self->dev.hwpt, IOVA + i * MOCK_PAGE, MOCK_PAGE,
+						  mem + PAGE + i * MOCK_PAGE));
+	EXPECT_EQ(-ENODEV, ioas_map_file_at(fd, self->ioas, buf, 0, PAGE, 2 * IOVA));
+	ASSERT_EQ(0, test_dmabuf_revoke(fd, buf, false));
+	EXPECT_EQ(-EINVAL, mock_check_map(fd, self->dev.hwpt, IOVA, PAGE, mem + PAGE));
+	ASSERT_EQ(0, ioas_map_file_at(fd, self->ioas, buf, 0, PAGE, 2 * IOVA));
+	EXPECT_EQ(0, mock_check_map(fd, self->dev.hwpt, 2 * IOVA, PAGE, mem));
+
+	EXPECT_EQ(-EBADF, test_dmabuf_revoke(fd, -1, true));
+	EXPECT_EQ(-EINVAL, test_dmabuf_revoke(fd, fd, true));
+	/* left for close: a live area, a revoked one and the process's view */
+	close(buf);
+}
+
 /* ---- emulated devices ---- */
 
 TEST_F(mock, access_pins_and_lets_go)
