@@ -108,7 +108,7 @@ struct mock_device *mock_device_create(u32 flags)
 		goto err_put;
 	/*
 	 * While the driver core adds or removes a device it keeps links between it and its software node, and when
-	 * there was no memory for one of them Linux 6.1 drops a reference that it did not take. So it sees no such node.
+	 * there was no memory for one of them Linux 6.1 drops a reference that it did not take. So it sees no node.
 	 */
 	if (flags & MOCK_FLAGS_DEVICE_PASID)
 		device_set_node(&mdev->dev, software_node_fwnode(&pasid_node));
