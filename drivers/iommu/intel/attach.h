@@ -27,7 +27,7 @@ void iommu_flush_iotlb_psi(struct intel_iommu *iommu, struct dmar_domain *domain
 			   unsigned long pages, int ih, int map);
 void __iommu_flush_dev_iotlb(struct device_domain_info *info, u64 addr, unsigned int mask);
 int prepare_domain_attach_device(struct iommu_domain *domain, struct device *dev);
-struct iommu_domain *intel_iommu_domain_alloc(unsigned int type);
+struct iommu_domain *intel_domain_alloc(unsigned int type, gfp_t gfp);
 void intel_iommu_domain_free(struct iommu_domain *domain);
 
 /* attach.c */

@@ -43,7 +43,7 @@ struct iommu_domain *intel_iommu_domain_alloc_settled(struct device *dev, u32 fl
 	if (flags)
 		return ERR_PTR(-EOPNOTSUPP);
 
-	domain = intel_iommu_domain_alloc(IOMMU_DOMAIN_UNMANAGED);
+	domain = intel_domain_alloc(IOMMU_DOMAIN_UNMANAGED, GFP_KERNEL_ACCOUNT);
 	if (!domain)
 		return ERR_PTR(-ENOMEM);
 	domain->type = IOMMU_DOMAIN_UNMANAGED;

@@ -53,12 +53,13 @@ void intel_domain_clear(struct dmar_domain *domain, unsigned long pfn, unsigned 
  * intel_domain_alloc_table() - Allocate a page-table page for a mapping
  * @domain: a domain
  *
- * Context: May sleep when @domain was allocated for /dev/iommu. Others are mapped in atomic context too.
+ * Context: May sleep when @domain was allocated for /dev/iommu; what it takes is charged then. Others are mapped in
+ * atomic context too.
  * Return: a zeroed page, freed by free_pgtable_page() or put_pages_list(); or NULL.
  */
 void *intel_domain_alloc_table(struct dmar_domain *domain)
 {
-	gfp_t gfp = domain->settled ? GFP_KERNEL_ACCOUNT : GFP_ATOMIC;
+	gfp_t gfp = domain->charged ? GFP_KERNEL_ACCOUNT : GFP_ATOMIC;
 	struct page *page = alloc_pages_node(domain->nid, gfp | __GFP_ZERO, 0);
 
 	return page ? page_address(page) : NULL;
