@@ -317,7 +317,8 @@ out:
  *
  * Return: 0 or what the command says; -ENOTTY for one that does not exist; -EINVAL for a structure that is too short,
  * an unknown flag or a range that cannot be; -ENODEV without an IOAS to act on; -EOVERFLOW if a range wraps; -ENOENT
- * if an unmap would cut a mapping of an IOAS with huge pages; -EFAULT; -EINTR; and as iommufd_map_user().
+ * if an unmap would cut a mapping of an IOAS with huge pages; -EBUSY if what it would take is in use; -EFAULT; -ENOMEM;
+ * -EINTR; and as iommufd_map_user().
  */
 long iommufd_vfio_ioctl(struct iommufd_ctx *ictx, unsigned int cmd, void __user *arg)
 {
