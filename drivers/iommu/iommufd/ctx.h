@@ -21,7 +21,7 @@ struct file;
  * @objs: everything that has an id
  * @groups: the iommu_group id of every bound device to its struct iommufd_group
  * @groups_lock: covers @groups and the reference counts of what is in it
- * @change_lock: one IOMMU_IOAS_CHANGE_PROCESS at a time; outside every fill_rwsem
+ * @change_lock: one IOMMU_IOAS_CHANGE_PROCESS at a time
  * @account_mode: whose limit pinned pages count against; fixed once there is an object
  * @vfio_ioas_id: IOAS that IOMMU_VFIO_IOAS named last, 0 for none; it may be gone
  */
@@ -30,7 +30,7 @@ struct iommufd_ctx {
 	struct iommufd_objects objs;
 	struct xarray groups;
 	struct mutex groups_lock;	/* groups and their reference counts */
-	struct mutex change_lock;	/* every IOAS at once */
+	struct mutex change_lock;	/* who is about to pay */
 	enum pin_account_mode account_mode;
 	u32 vfio_ioas_id;
 };

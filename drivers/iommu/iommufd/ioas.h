@@ -17,7 +17,6 @@ struct iommu_iova_range;
  * @map: what is mapped in it
  * @auto_lock: covers @auto_hwpts; held while one is looked for or made, outside a group's lock
  * @auto_hwpts: page tables that the kernel made for devices which were attached to the IOAS itself
- * @change_entry: in the list of what IOMMU_IOAS_CHANGE_PROCESS has locked; covered by ictx->change_lock
  * @vfio_compat: IOMMU_VFIO_IOAS named it, maybe long ago; never cleared
  */
 struct iommufd_ioas {
@@ -25,7 +24,6 @@ struct iommufd_ioas {
 	struct ioas_map map;
 	struct mutex auto_lock;	/* auto_hwpts */
 	struct list_head auto_hwpts;
-	struct list_head change_entry;
 	bool vfio_compat;
 };
 

@@ -3,8 +3,8 @@
  * ioas_file - mapping what a file descriptor stands for
  *
  * The memory needs no process: it does not matter who maps the file, and it stays when the descriptor is closed. What
- * the descriptor allows its holder is what a device is allowed. A dma-buf is the memory of another device, which takes
- * it back when it has to.
+ * the descriptor of a memory file allows its holder is what a device is allowed. A dma-buf is the memory of another
+ * device, which takes it back when it has to; how its descriptor was opened says nothing about DMA.
  *
  * This file does not know page tables or devices.
  */

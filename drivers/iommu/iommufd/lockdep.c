@@ -4,7 +4,7 @@
  *
  *	access->move			an emulated device moves
  *	    access->rwsem		it pins or copies
- *	ictx->change_lock		all of a context's charges move: fill_rwsem of every IOAS
+ *	ictx->change_lock		all of a context's charges move: space.rwsem of one IOAS after the other
  *	ioas->auto_lock			attach to an IOAS: find or make a page table
  *	    map->fill_rwsem		a page table comes or goes (W); map, unmap, pin (R, without auto_lock)
  *	    | igroup->lock		attach and detach
@@ -75,7 +75,7 @@ void __init iommufd_lockdep_init(void)
 		dma_resv_init(&order->resv);
 
 		mutex_lock(&order->ictx.change_lock);
-		take_fill(order, mm);
+		take_inner(order, mm);
 		mutex_unlock(&order->ictx.change_lock);
 
 		mutex_lock(&order->access.move);

@@ -14,6 +14,7 @@
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/highmem.h>
+#include <linux/hugetlb_inline.h>
 #include <linux/mm.h>
 #include <linux/pin_file.h>
 #include <linux/sched/mm.h>
@@ -129,7 +130,12 @@ static unsigned int read_flags(struct mm_struct *mm, unsigned long uaddr, unsign
 		return 0;
 	*npages = min(*npages, (vma->vm_end - uaddr) >> PAGE_SHIFT);
 	/* Forced writing passes over missing rights to read as well: memory nobody may read is left to be refused */
-	return (vma->vm_flags & VM_READ) && is_cow_mapping(vma->vm_flags) ? FOLL_WRITE | FOLL_FORCE : 0;
+	if (!(vma->vm_flags & VM_READ) || !is_cow_mapping(vma->vm_flags))
+		return 0;
+	if (vma->vm_flags & VM_WRITE)
+		return FOLL_WRITE;
+	/* 6.1 refuses to force huge pages: one that its process may not write to is pinned as it is */
+	return is_vm_hugetlb_page(vma) ? 0 : FOLL_WRITE | FOLL_FORCE;
 }
 
 static long pin_user(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages)

@@ -22,11 +22,15 @@
 
 /**
  * struct pinned_move - A source between the process that pays and the one that is going to
+ * @entry: in the list of those that go together
+ * @p: the source, referenced
  * @account: who is going to pay
  * @npages: how many pages it has been charged
  * @same_limit: they count against the same limit, so none is counted twice
  */
 struct pinned_move {
+	struct list_head entry;
+	struct pinned *p;
 	struct pin_account account;
 	unsigned long npages;
 	bool same_limit;
@@ -364,47 +368,15 @@ void pinned_release(struct pinned *p, struct interval_tree_node *user)
 	mutex_unlock(&p->mutex);
 }
 
-/**
- * pinned_move_begin() - Charge the calling process for what another pays
- * @p: pinned source; nothing is pinned of it until pinned_move_end(), but something may be released
- * @mode: whose limit
- *
- * Return: 0, also if it has begun already; or with nothing changed -EINVAL if the source is not a file; -ENOMEM.
- */
-int pinned_move_begin(struct pinned *p, enum pin_account_mode mode)
+static int move_charge(struct pinned_move *move, unsigned long npages)
 {
-	struct pinned_move *move;
-	int rc = 0;
-
-	if (!pinned_is_file(p))
-		return -EINVAL;
-	mutex_lock(&p->mutex);
-	if (p->moving)
-		goto out;
-	rc = -ENOMEM;
-	move = kmalloc(sizeof(*move), GFP_KERNEL_ACCOUNT);
-	if (!move)
-		goto out;
-	pin_account_open(&move->account, mode);
-	move->npages = p->npinned;
-	move->same_limit = pin_account_same_limit(&p->account, &move->account);
-	rc = 0;
-	if (move->same_limit)
-		pin_account_show(&move->account, move->npages);
-	else
-		rc = pin_account_charge(&move->account, move->npages);
-	if (!rc) {
-		p->moving = move;
-	} else {
-		pin_account_close(&move->account);
-		kfree(move);
-	}
-out:
-	mutex_unlock(&p->mutex);
-	return rc;
+	if (!move->same_limit)
+		return pin_account_charge(&move->account, npages);
+	pin_account_show(&move->account, npages);
+	return 0;
 }
 
-static void pinned_move_uncharge(struct pinned_move *move, unsigned long npages)
+static void move_uncharge(struct pinned_move *move, unsigned long npages)
 {
 	if (move->same_limit)
 		pin_account_show(&move->account, -npages);
@@ -412,30 +384,85 @@ static void pinned_move_uncharge(struct pinned_move *move, unsigned long npages)
 		pin_account_uncharge(&move->account, npages);
 }
 
+static struct pinned_move *create_move(struct pinned *p, enum pin_account_mode mode)
+{
+	struct pinned_move *move = kmalloc(sizeof(*move), GFP_KERNEL_ACCOUNT);
+
+	if (!move)
+		return NULL;
+	pin_account_open(&move->account, mode);
+	move->p = p;
+	move->npages = p->npinned;
+	move->same_limit = pin_account_same_limit(&p->account, &move->account);
+	if (move_charge(move, move->npages)) {
+		pin_account_close(&move->account);
+		kfree(move);
+		return NULL;
+	}
+	pinned_get(p);
+	return move;
+}
+
 /**
- * pinned_move_end() - Decide who pays
- * @p: pinned source; nothing happens unless pinned_move_begin() charged for it
- * @commit: the process that has been charged pays from now on, and the other one does not; otherwise the reverse
+ * pinned_move_begin() - Charge the calling process for what another pays
+ * @p: pinned source; until pinned_move_end() what it has may be released, but nothing may be pinned
+ * @mode: whose limit
+ * @moves: list that it is added to, unless it has been already
+ *
+ * Return: 0; or with nothing changed -EINVAL if the source is not a file; -ENOMEM (also: over the limit); -EINTR.
  */
-void pinned_move_end(struct pinned *p, bool commit)
+int pinned_move_begin(struct pinned *p, enum pin_account_mode mode, struct list_head *moves)
 {
 	struct pinned_move *move;
+	int rc;
 
-	mutex_lock(&p->mutex);
-	move = p->moving;
-	p->moving = NULL;
-	if (move) {
+	if (!pinned_is_file(p))
+		return -EINVAL;
+	rc = mutex_lock_killable(&p->mutex);
+	if (rc)
+		return rc;
+	if (!p->moving) {
+		move = create_move(p, mode);
+		if (move) {
+			p->moving = true;
+			list_add_tail(&move->entry, moves);
+		} else {
+			rc = -ENOMEM;
+		}
+	}
+	mutex_unlock(&p->mutex);
+	return rc;
+}
+
+/**
+ * pinned_move_end() - Decide who pays
+ * @moves: list that pinned_move_begin() filled; emptied
+ * @commit: the process that has been charged pays from now on, and the other one does not; otherwise the reverse
+ */
+void pinned_move_end(struct list_head *moves, bool commit)
+{
+	struct pinned_move *move, *next;
+	struct pinned *p;
+
+	list_for_each_entry_safe(move, next, moves, entry) {
+		p = move->p;
+		mutex_lock(&p->mutex);
+		p->moving = false;
 		if (commit) {
 			/* What was released in between has been uncharged from the other one only */
-			pinned_move_uncharge(move, move->npages - p->npinned);
+			move_uncharge(move, move->npages - p->npinned);
 			swap(p->account, move->account);
 			move->npages = p->npinned;
 		}
-		pinned_move_uncharge(move, move->npages);
+		move_uncharge(move, move->npages);
+		mutex_unlock(&p->mutex);
+
 		pin_account_close(&move->account);
+		pinned_put(p);
 		kfree(move);
+		cond_resched();
 	}
-	mutex_unlock(&p->mutex);
+	INIT_LIST_HEAD(moves);
 }
 
 /**

@@ -10,8 +10,6 @@
 #include "pin_source.h"
 #include "pin_store.h"
 
-struct pinned_move;
-
 /**
  * struct pinned - One source of pages and what is pinned of it
  * @refs: areas that were made from it
@@ -21,7 +19,7 @@ struct pinned_move;
  * @store: PFNs of the pages that @users cover
  * @source: where pages come from
  * @account: who pays
- * @moving: who is going to pay, or NULL
+ * @moving: another process is about to pay
  */
 struct pinned {
 	refcount_t refs;
@@ -31,7 +29,7 @@ struct pinned {
 	struct pin_store store;
 	struct pin_source source;
 	struct pin_account account;
-	struct pinned_move *moving;
+	bool moving;
 };
 
 extern unsigned int pinned_max_batch;
@@ -52,8 +50,8 @@ void pinned_release(struct pinned *p, struct interval_tree_node *user);
 void pinned_split(struct pinned *p, struct interval_tree_node *user, struct interval_tree_node *upper,
 		  unsigned long last);
 int pinned_copy(struct pinned *p, u64 byte, void *buf, size_t length, bool write, bool remote);
-int pinned_move_begin(struct pinned *p, enum pin_account_mode mode);
-void pinned_move_end(struct pinned *p, bool commit);
+int pinned_move_begin(struct pinned *p, enum pin_account_mode mode, struct list_head *moves);
+void pinned_move_end(struct list_head *moves, bool commit);
 unsigned long pinned_run(struct pinned *p, unsigned long index, unsigned long last, unsigned long *pfn);
 
 #endif
