@@ -64,10 +64,10 @@ static int map_file(struct iommufd_ucmd *ucmd, struct iommufd_ioas *ioas)
  *
  * Whether the file is as long as that is found out when its pages are pinned, at once if the IOAS has a page table.
  *
- * Return: 0; -EOPNOTSUPP for unknown flags; -EOVERFLOW if a range wraps; -EINVAL for a length of 0, neither reading nor
- * writing, a file that is no memory file or is too short, a misaligned or reserved range; -ENOENT; -EBADF; -EPERM if the
- * descriptor does not allow it; for a dma-buf -EOPNOTSUPP if its driver does not take part, -ENODEV if it is revoked;
- * -EEXIST; -ENOSPC; -ENOMEM (also: over the limit); -EFAULT; -EINTR.
+ * Return: 0; -EOPNOTSUPP for unknown flags; -EOVERFLOW if a range wraps; -EINVAL for a length of 0, neither reading
+ * nor writing, a file that is no memory file or is too short, a misaligned or reserved range; -ENOENT; -EBADF; -EPERM
+ * if the descriptor does not allow it; for a dma-buf -EOPNOTSUPP if its driver does not take part, -ENODEV if it is
+ * revoked; -EEXIST; -ENOSPC; -ENOMEM (also: over the limit); -EFAULT; -EINTR.
  */
 int iommufd_ioctl_ioas_map_file(struct iommufd_ucmd *ucmd)
 {

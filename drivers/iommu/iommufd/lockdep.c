@@ -11,10 +11,11 @@
  *	        space.rwsem		claims and reservations, for short
  *	            pinned->mutex	pages come and go
  *	                mmap_lock	pinning; telling user space what an attach is going to use
- *	        dma_resv		an area of a dma-buf comes or goes; its exporter takes it back (with nothing outside)
+ *	        dma_resv		a dma-buf area comes or goes; its exporter takes it back (nothing outside)
  *
- * The first three are never held together, and neither are fill_rwsem and igroup->lock. Lockdep remembers the order from here on, so the first call
- * that takes two of these locks the other way round is reported, and not only the first deadlock.
+ * The first three are never held together, and neither are fill_rwsem and igroup->lock. Lockdep remembers the order
+ * from here on, so the first call that takes two of these locks the other way round is reported, and not only the
+ * first deadlock.
  */
 #include <linux/dma-resv.h>
 #include <linux/init.h>

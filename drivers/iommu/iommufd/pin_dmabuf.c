@@ -4,8 +4,8 @@
  *
  * A dma-buf as such promises neither an address nor that there is one at all times. The drivers whose buffers are one
  * physical range register, and tell the range; other dma-bufs are refused. Such a driver takes its buffer back by
- * dma_buf_move_notify(). From then on the part is dead, also when the buffer becomes usable again: who wants it has to
- * open it anew.
+ * dma_buf_move_notify(). From then on the part is dead, also when the buffer becomes usable again: who wants it has
+ * to open it anew.
  *
  * There is nothing to pin here, and there are no struct pages.
  *
@@ -117,8 +117,8 @@ static int find_pfn(struct pin_dmabuf *d, struct iommufd_dmabuf_exporter *export
  * @first: first page of the part
  * @npages: how many pages
  *
- * Return: the part, or ERR_PTR: -EOPNOTSUPP if the buffer is not of a driver that registered, or not one physical range;
- * -ENODEV if it is revoked; -EINVAL if it is not that long; -ENOMEM.
+ * Return: the part, or ERR_PTR: -EOPNOTSUPP if the buffer is not of a driver that registered, or not one physical
+ * range; -ENODEV if it is revoked; -EINVAL if it is not that long; -ENOMEM.
  */
 struct pin_dmabuf *pin_dmabuf_open(struct dma_buf *dmabuf, unsigned long first, unsigned long npages)
 {

@@ -2,9 +2,9 @@
 /*
  * pin_source - page index to pinned page, and copies by index
  *
- * A source is a stretch of a process's memory, of a file or of a dma-buf. It may be asked for pages by another process (a child that
- * inherited the file descriptor), and after the process that made it is gone; of that one's memory nothing is left to
- * pin then, while a file lives on.
+ * A source is a stretch of a process's memory, of a file or of a dma-buf. It may be asked for pages by another
+ * process (a child that inherited the file descriptor), and after the process that made it is gone; of that one's
+ * memory nothing is left to pin then, while a file lives on.
  *
  * This file knows neither who pays nor where a page is remembered.
  *

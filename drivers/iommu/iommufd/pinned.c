@@ -305,12 +305,12 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
  * @p: pinned source, the caller holds no lock that is inside @p->mutex
  * @user: range to add, page indices, inclusive; linked on success
  *
- * Pages that another user covers already are not pinned again. A source without pages has no users: then this is 0, and
- * pinned_release() does nothing.
+ * Pages that another user covers already are not pinned again. A source without pages has no users: then this is 0,
+ * and pinned_release() does nothing.
  *
  * Return: 0, or with no page pinned and @user not linked -ENOMEM (also: over the limit), -EFAULT (nothing usable is
- * mapped there), -EINVAL (a file that has no such page), -EINTR (the caller is being killed), -EBUSY (its charges are being
- * moved to another process).
+ * mapped there), -EINVAL (a file that has no such page), -EINTR (the caller is being killed), -EBUSY (its charges are
+ * being moved to another process).
  */
 int pinned_acquire(struct pinned *p, struct interval_tree_node *user)
 {
