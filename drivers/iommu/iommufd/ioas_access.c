@@ -9,14 +9,12 @@
  *
  * This file does not know ids, ioctls or devices.
  *
- * Locking: fill_rwsem for reading while pages are pinned or copied; space.rwsem for the records, for short. A
- * software user is told without any lock held, so it may take its own and may call in here.
+ * Locking: fill_rwsem for reading while pages are pinned; space.rwsem for the records, for short. A software user is
+ * told without any lock held, so it may take its own and may call in here.
  */
 #include <linux/iommu.h>
 #include <linux/mm.h>
-#include <linux/overflow.h>
 #include <linux/sched.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "ioas_access.h"
@@ -229,6 +227,9 @@ int ioas_access_pin(struct ioas_map *map, struct ioas_user *user, unsigned long 
  * @length: bytes, above 0, not wrapping behind @iova
  * @flags: IOMMUFD_ACCESS_*
  *
+ * The memory may belong to a process that answers page faults whenever it likes, so no lock of the IOAS is held while
+ * bytes are copied: only an unmap of this very range waits.
+ *
  * Return: 0; -ENOENT, -EPERM, -EINVAL as in ioas_access_pin(); -EFAULT, -ENOMEM, -EINTR. Some of the bytes may have
  * been copied then.
  */
@@ -240,9 +241,6 @@ int ioas_access_rw(struct ioas_map *map, unsigned long iova, void *buf, size_t l
 	size_t part;
 	int rc;
 
-	rc = down_read_killable(&map->fill_rwsem);
-	if (rc)
-		return rc;
 	do {
 		rc = begin_use(map, &pin, iova, last, write ? IOMMU_WRITE : IOMMU_READ);
 		if (rc)
@@ -255,7 +253,6 @@ int ioas_access_rw(struct ioas_map *map, unsigned long iova, void *buf, size_t l
 		iova += part;
 		cond_resched();
 	} while (!rc && pin.node.last != last);
-	up_read(&map->fill_rwsem);
 	return rc;
 }
 
