@@ -74,6 +74,7 @@ EXPORT_SYMBOL_GPL(iommufd_access_create);
 static int leave(struct iommufd_access *access)
 {
 	struct iommufd_ioas *home = access->home;
+	bool pins;
 
 	lockdep_assert_held(&access->move);
 	if (!home)
@@ -84,12 +85,14 @@ static int leave(struct iommufd_access *access)
 
 	if (access->ops->unmap)
 		access->ops->unmap(access->data, 0, ULONG_MAX);
-	if (ioas_user_pins(&home->map, access->user)) {
-		down_write(&access->rwsem);
+	/* After whatever is being given back by another thread just now */
+	down_write(&access->rwsem);
+	pins = ioas_user_pins(&home->map, access->user);
+	if (pins)
 		access->ioas = home;
-		up_write(&access->rwsem);
+	up_write(&access->rwsem);
+	if (pins)
 		return -EDEADLOCK;
-	}
 
 	ioas_user_remove(&home->map, access->user);
 	down_write(&access->rwsem);
