@@ -78,6 +78,9 @@ int pin_account_charge(struct pin_account *account, unsigned long npages)
 {
 	int rc = 0;
 
+	/* Nothing is never too much, also for who is over a limit that was lowered */
+	if (!npages)
+		return 0;
 	if (account->mode == PIN_ACCOUNT_USER)
 		rc = charge_user(account, npages);
 	else if (account->mode == PIN_ACCOUNT_PROCESS)
