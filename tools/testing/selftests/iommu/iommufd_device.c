@@ -807,6 +807,24 @@ TEST_F(device, read_only_mapping_of_a_private_file_follows_later_writes)
 	close(file);
 }
 
+TEST_F(device, read_only_mapping_of_huge_pages_that_are_not_writable)
+{
+	uint8_t *huge = mmap(NULL, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	uint64_t iova = HUGE_PAGE;
+
+	ASSERT_NE(MAP_FAILED, (void *)huge) TH_LOG("a huge page of 2 MiB: %s", strerror(errno));
+	pattern_fill(huge, BYTES, 7);
+	ASSERT_EQ(0, mprotect(huge, HUGE_PAGE, PROT_READ));
+	ASSERT_EQ(0, vfio_attach(self->dev, self->ioas, NULL));
+	EXPECT_EQ(-EFAULT, ioas_map_at(self->iommufd, self->ioas, huge, PAGE, IOVA));
+	ASSERT_EQ(0, ioas_map(self->iommufd, self->ioas, huge, HUGE_PAGE, &iova,
+			      IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE));
+	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem, PAGE, 4 * HUGE_PAGE));
+	ASSERT_EQ(0, edu_copy(&self->edu, HUGE_PAGE, 4 * HUGE_PAGE, BYTES));
+	EXPECT_TRUE(pattern_is(self->mem, BYTES, 7));
+	munmap(huge, HUGE_PAGE);
+}
+
 TEST_F(device, memory_nobody_may_read_cannot_be_mapped)
 {
 	uint8_t *closed = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
