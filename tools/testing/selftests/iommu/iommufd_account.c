@@ -365,6 +365,18 @@ TEST_F(change, of_nothing_and_to_the_same_process_is_fine)
 	EXPECT_TRUE(CHARGED(0));
 }
 
+/* More than lockdep can count, if they were locked all at once */
+TEST_F(change, of_many_address_spaces_is_fine)
+{
+	uint32_t id;
+
+	ASSERT_EQ(0, MAP_FILE_PAGES(0, 8, IOVA));
+	for (int i = 0; i < 5000; i++)
+		ASSERT_EQ(0, ioas_alloc(self->fd, &id));
+	EXPECT_EQ(0, ioas_change_process(self->fd));
+	EXPECT_TRUE(CHARGED(8));
+}
+
 TEST_F(change, is_refused_while_memory_of_a_process_is_mapped)
 {
 	struct mock_space other;
