@@ -3,23 +3,174 @@
  * pin_store - page index to PFN, for one pinned source
  *
  * Indices are grouped in chunks of 512. A chunk whose pages follow each other in physical memory is one number: the
- * PFN that its index 0 has or would have. Any other chunk is an array, 8 bytes a page. A source of at most one
- * contiguous chunk costs no allocation at all. Storing may allocate and fail; dropping never does, so a release path
- * cannot fail.
+ * PFN that its slot 0 has or would have. Any other chunk is a list of its runs: a bitmap says at which slots a run
+ * begins, and an array has one PFN for each of them. So a chunk costs 4 bytes a run and about 100 bytes, at most a
+ * little above 4 bytes a page, and a source of at most one contiguous chunk costs nothing. Storing may allocate and
+ * fail; dropping never does, so a release path cannot fail.
+ *
+ * PFNs have 48 bits, and arithmetic on them wraps there: the PFN that slot 0 would have may lie below 0. The upper 16
+ * bits have an array of their own, which a chunk has only where they are needed: above 16 TiB.
  *
  * An entry means something only while a user range covers its index; pinned.c keeps those ranges. This file knows
  * neither IOVAs nor domains, and does not pin.
  *
  * Locking: the caller holds pinned->mutex.
  */
+#include <linux/bitmap.h>
+#include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "pin_store.h"
 
-/* The base of a contiguous chunk may lie below PFN 0: value entries are unsigned, so all are stored with this bias */
-#define BASE_BIAS PIN_CHUNK_PAGES
+#define PFN_BITS 48
+#define PFN_WRAP(pfn) ((pfn) & GENMASK_ULL(PFN_BITS - 1, 0))
+#define NEEDS_HIGH(pfn) ((pfn) > U32_MAX)
+
+/**
+ * struct pin_chunk - Runs of a chunk that is not contiguous
+ * @starts: slots at which a run begins; it ends where the next one begins. Slot 0 is one of them
+ * @low: for each run, in the order of @starts, the lower half of the PFN of its first slot
+ * @high: the upper bits likewise; NULL while all are 0
+ * @num: number of runs
+ * @capacity: entries that @low, and @high if there is one, have room for
+ */
+struct pin_chunk {
+	DECLARE_BITMAP(starts, PIN_CHUNK_PAGES);
+	u32 *low;
+	u16 *high;
+	u16 num;
+	u16 capacity;
+};
+
+static void chunk_free(struct pin_chunk *chunk)
+{
+	kfree(chunk->low);
+	kfree(chunk->high);
+	kfree(chunk);
+}
+
+/* Number of runs that begin below a slot */
+static unsigned int chunk_rank(struct pin_chunk *chunk, unsigned int slot)
+{
+	return bitmap_weight(chunk->starts, slot);
+}
+
+/* PFN of @slot, and the slot at which its run ends */
+static unsigned long chunk_get(struct pin_chunk *chunk, unsigned int slot, unsigned int *end)
+{
+	unsigned int start = find_last_bit(chunk->starts, slot + 1);
+	unsigned int run = chunk_rank(chunk, start);
+	unsigned long pfn = chunk->low[run];
+
+	if (chunk->high)
+		pfn |= (unsigned long)chunk->high[run] << 32;
+	*end = find_next_bit(chunk->starts, PIN_CHUNK_PAGES, slot + 1);
+	return PFN_WRAP(pfn + slot - start);
+}
+
+/* Move the runs from number @from on to number @to */
+static void chunk_move(struct pin_chunk *chunk, unsigned int from, unsigned int to)
+{
+	unsigned int n = chunk->num - from;
+
+	memmove(chunk->low + to, chunk->low + from, n * sizeof(*chunk->low));
+	if (chunk->high)
+		memmove(chunk->high + to, chunk->high + from, n * sizeof(*chunk->high));
+	chunk->num = to + n;
+}
+
+/* No run begins at any slot from @slot up to @end: what is before them goes on instead */
+static void chunk_join(struct pin_chunk *chunk, unsigned int slot, unsigned int end)
+{
+	chunk_move(chunk, chunk_rank(chunk, end), chunk_rank(chunk, slot));
+	bitmap_clear(chunk->starts, slot, end - slot);
+}
+
+/* A run begins at @slot; there is room */
+static void chunk_begin(struct pin_chunk *chunk, unsigned int slot, unsigned long pfn)
+{
+	unsigned int run = chunk_rank(chunk, slot);
+
+	if (!__test_and_set_bit(slot, chunk->starts))
+		chunk_move(chunk, run, run + 1);
+	chunk->low[run] = pfn;
+	if (chunk->high)
+		chunk->high[run] = pfn >> 32;
+}
+
+/* Have room for @num runs, and for high PFNs if asked for; nothing of what is stored changes */
+static int chunk_reserve(struct pin_chunk *chunk, unsigned int num, bool high)
+{
+	unsigned int capacity = chunk->capacity;
+
+	if (num <= capacity && (!high || chunk->high))
+		return 0;
+	if (num > capacity)
+		capacity = roundup_pow_of_two(num);
+
+	if (capacity > chunk->capacity) {
+		u32 *low = krealloc_array(chunk->low, capacity, sizeof(*low), GFP_KERNEL_ACCOUNT);
+
+		if (!low)
+			return -ENOMEM;
+		chunk->low = low;
+	}
+	if (high || chunk->high) {
+		u16 *more = krealloc_array(chunk->high, capacity, sizeof(*more), GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+
+		if (!more)
+			return -ENOMEM;
+		chunk->high = more;
+	}
+	chunk->capacity = capacity;
+	return 0;
+}
+
+static int chunk_put(struct pin_chunk *chunk, unsigned int slot, unsigned int end, unsigned long pfn)
+{
+	bool tail = end < PIN_CHUNK_PAGES;
+	unsigned long tail_pfn = 0;
+	unsigned int num, unused;
+	int rc;
+
+	num = chunk->num + !test_bit(slot, chunk->starts);
+	if (tail) {
+		num += !test_bit(end, chunk->starts);
+		tail_pfn = chunk_get(chunk, end, &unused);
+	}
+	rc = chunk_reserve(chunk, num, NEEDS_HIGH(pfn) || NEEDS_HIGH(tail_pfn));
+	if (rc)
+		return rc;
+
+	/* What stands behind keeps its values when the run that it belongs to is overwritten */
+	if (tail)
+		chunk_begin(chunk, end, tail_pfn);
+	chunk_join(chunk, slot, end);
+	chunk_begin(chunk, slot, pfn);
+
+	if (tail && tail_pfn == PFN_WRAP(pfn + end - slot))
+		chunk_join(chunk, end, end + 1);
+	if (slot && pfn == PFN_WRAP(chunk_get(chunk, slot - 1, &unused) + 1))
+		chunk_join(chunk, slot, slot + 1);
+	return 0;
+}
+
+/* A chunk with a single run over all slots */
+static struct pin_chunk *chunk_alloc(unsigned long pfn)
+{
+	struct pin_chunk *chunk = kzalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
+
+	if (!chunk)
+		return NULL;
+	if (chunk_reserve(chunk, 2, NEEDS_HIGH(pfn))) {
+		chunk_free(chunk);
+		return NULL;
+	}
+	chunk_begin(chunk, 0, pfn);
+	return chunk;
+}
 
 /**
  * pin_store_init() - Make an empty store
@@ -38,54 +189,38 @@ void pin_store_init(struct pin_store *store, unsigned long npages)
  */
 void pin_store_destroy(struct pin_store *store)
 {
+	struct pin_chunk *chunk;
 	unsigned long nr;
-	void *chunk;
 
 	xa_for_each(&store->chunks, nr, chunk)
 		if (!xa_is_value(chunk))
-			kfree(chunk);
+			chunk_free(chunk);
 	xa_destroy(&store->chunks);
 }
 
-/* Slots of chunk @nr: the last one of a source is as long as it must be */
-static unsigned long chunk_slots(struct pin_store *store, unsigned long nr)
+static int put_in_chunk(struct pin_store *store, unsigned long nr, unsigned int slot, unsigned int end,
+			unsigned long pfn)
 {
-	return min(PIN_CHUNK_PAGES, store->npages - (nr << PIN_CHUNK_SHIFT));
-}
-
-static int put_in_chunk(struct pin_store *store, unsigned long nr, unsigned long slot, unsigned long pfn,
-			unsigned long npages)
-{
-	void *base = xa_mk_value(pfn + BASE_BIAS - slot);
-	void *chunk = xa_load(&store->chunks, nr);
-	unsigned long *pfns;
-	unsigned long i;
+	void *base = xa_mk_value(PFN_WRAP(pfn - slot));
+	struct pin_chunk *chunk = xa_load(&store->chunks, nr);
 	int rc;
 
 	if (!chunk)
 		return xa_err(xa_store(&store->chunks, nr, base, GFP_KERNEL_ACCOUNT));
 	if (chunk == base)
 		return 0;
+	if (!xa_is_value(chunk))
+		return chunk_put(chunk, slot, end, pfn);
 
-	pfns = chunk;
-	if (xa_is_value(chunk)) {
-		unsigned long old = xa_to_value(chunk) - BASE_BIAS;
-		unsigned long slots = chunk_slots(store, nr);
-
-		pfns = kmalloc_array(slots, sizeof(*pfns), GFP_KERNEL_ACCOUNT);
-		if (!pfns)
-			return -ENOMEM;
-		for (i = 0; i < slots; i++)
-			pfns[i] = old + i;
-		rc = xa_err(xa_store(&store->chunks, nr, pfns, GFP_KERNEL_ACCOUNT));
-		if (rc) {
-			kfree(pfns);
-			return rc;
-		}
-	}
-	for (i = 0; i < npages; i++)
-		pfns[slot + i] = pfn + i;
-	return 0;
+	chunk = chunk_alloc(xa_to_value(chunk));
+	if (!chunk)
+		return -ENOMEM;
+	rc = chunk_put(chunk, slot, end, pfn);
+	if (!rc)
+		rc = xa_err(xa_store(&store->chunks, nr, chunk, GFP_KERNEL_ACCOUNT));
+	if (rc)
+		chunk_free(chunk);
+	return rc;
 }
 
 /**
@@ -95,16 +230,16 @@ static int put_in_chunk(struct pin_store *store, unsigned long nr, unsigned long
  * @pfn: its PFN
  * @npages: how many pages
  *
- * Entries in the same chunk that other users rely on keep their values.
+ * All other entries keep their values, whether this succeeds or not.
  *
  * Return: 0, or -ENOMEM; then what was stored of the range means nothing, as before.
  */
 int pin_store_put(struct pin_store *store, unsigned long index, unsigned long pfn, unsigned long npages)
 {
 	while (npages) {
-		unsigned long slot = index & (PIN_CHUNK_PAGES - 1);
-		unsigned long n = min(npages, PIN_CHUNK_PAGES - slot);
-		int rc = put_in_chunk(store, index >> PIN_CHUNK_SHIFT, slot, pfn, n);
+		unsigned int slot = index & (PIN_CHUNK_PAGES - 1);
+		unsigned int n = min(npages, PIN_CHUNK_PAGES - slot);
+		int rc = put_in_chunk(store, index >> PIN_CHUNK_SHIFT, slot, slot + n, pfn);
 
 		if (rc)
 			return rc;
@@ -116,25 +251,19 @@ int pin_store_put(struct pin_store *store, unsigned long index, unsigned long pf
 }
 
 /* PFN of @index, and how many pages from there on follow it within its chunk */
-static unsigned long run_in_chunk(struct pin_store *store, unsigned long index, unsigned long *pfn)
+static unsigned int run_in_chunk(struct pin_store *store, unsigned long index, unsigned long *pfn)
 {
-	unsigned long slot = index & (PIN_CHUNK_PAGES - 1);
-	unsigned long nr = index >> PIN_CHUNK_SHIFT;
-	void *chunk = xa_load(&store->chunks, nr);
-	unsigned long slots = chunk_slots(store, nr);
-	unsigned long *pfns = chunk;
-	unsigned long n;
+	struct pin_chunk *chunk = xa_load(&store->chunks, index >> PIN_CHUNK_SHIFT);
+	unsigned int slot = index & (PIN_CHUNK_PAGES - 1);
+	unsigned int end = PIN_CHUNK_PAGES;
 
-	if (xa_is_value(chunk)) {
-		*pfn = xa_to_value(chunk) - BASE_BIAS + slot;
-		return slots - slot;
-	}
 	if (WARN_ON(!chunk))
 		return 0;
-	*pfn = pfns[slot];
-	for (n = 1; slot + n < slots && pfns[slot + n] == *pfn + n; n++)
-		;
-	return n;
+	if (xa_is_value(chunk))
+		*pfn = PFN_WRAP(xa_to_value(chunk) + slot);
+	else
+		*pfn = chunk_get(chunk, slot, &end);
+	return end - slot;
 }
 
 /**
@@ -154,7 +283,7 @@ unsigned long pin_store_run(struct pin_store *store, unsigned long index, unsign
 
 	/* A run goes on in the next chunk only where it reached the end of this one */
 	while (npages && npages < want && !((index + npages) & (PIN_CHUNK_PAGES - 1))) {
-		unsigned long n = run_in_chunk(store, index + npages, &next);
+		unsigned int n = run_in_chunk(store, index + npages, &next);
 
 		if (!n || next != *pfn + npages)
 			break;
@@ -175,7 +304,7 @@ void pin_store_drop(struct pin_store *store, unsigned long index, unsigned long 
 {
 	unsigned long nr = (index + PIN_CHUNK_PAGES - 1) >> PIN_CHUNK_SHIFT;
 	unsigned long end = (last + 1) >> PIN_CHUNK_SHIFT;
-	void *chunk;
+	struct pin_chunk *chunk;
 
 	if (last == store->npages - 1)
 		end = (last >> PIN_CHUNK_SHIFT) + 1;
@@ -184,7 +313,7 @@ void pin_store_drop(struct pin_store *store, unsigned long index, unsigned long 
 	xa_for_each_range(&store->chunks, nr, chunk, nr, end - 1) {
 		xa_erase(&store->chunks, nr);
 		if (!xa_is_value(chunk))
-			kfree(chunk);
+			chunk_free(chunk);
 		cond_resched();
 	}
 }

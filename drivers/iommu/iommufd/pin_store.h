@@ -10,7 +10,7 @@
 
 /**
  * struct pin_store - Page index to PFN, in chunks of PIN_CHUNK_PAGES indices
- * @chunks: chunk number to a value entry (contiguous) or to an array of PFNs
+ * @chunks: chunk number to a value entry (contiguous) or to a list of runs
  * @npages: indices are below this
  */
 struct pin_store {
