@@ -391,6 +391,7 @@ static void count_kunit(struct count *c, const char *text, char *suite, size_t s
 static int read_kernel_log(void)
 {
 	char record[8192], suite[128] = "", *text, *end;
+	unsigned long steps;
 	struct count kunit = { 0 };
 	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK), bad = 0;
 	ssize_t n;
@@ -420,6 +421,8 @@ static int read_kernel_log(void)
 			report("splat %s", text);
 			bad++;
 		}
+		if (sscanf(text, "iommufd: model: %lu steps", &steps) == 1)
+			report("steps %lu", steps);
 		count_kunit(&kunit, text, suite, sizeof(suite));
 	}
 	close(fd);

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * KUnit suite of iova_space: directed cases, then random operations on a small stretch of addresses against an array
- * that has one entry per address unit. After every step the result and the whole augmented tree are checked.
- */
+/* KUnit suite of iova_space: directed cases; iova_space_model.c does random steps. */
 #include <kunit/test.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/prandom.h>
 #include <linux/sched.h>
 
 #include "../iova_space.h"
+#include "model.h"
 #include "scale.h"
 
 #define P PAGE_SIZE
@@ -35,37 +32,8 @@ static void space_end(struct iova_space *space)
 	iova_space_destroy(space);
 }
 
-static unsigned long subtree_hole(struct rb_node *node)
-{
-	return node ? rb_entry(node, struct iova_claim, rb)->subtree_hole : 0;
-}
-
-/* What is wrong with the tree of claims, or NULL */
-static const char *tree_fault(struct iova_space *space)
-{
-	struct rb_node *node = rb_first(&space->claims.rb_root);
-	struct iova_claim *prev = NULL;
-
-	if (space->claims.rb_leftmost != node)
-		return "leftmost node is not the first one";
-	for (; node; node = rb_next(node)) {
-		struct iova_claim *claim = rb_entry(node, struct iova_claim, rb);
-
-		if (claim->start > claim->last)
-			return "claim is upside down";
-		if (prev && claim->start <= prev->last)
-			return "claims overlap or are out of order";
-		if (claim->hole != claim->start - (prev ? prev->last + 1 : 0))
-			return "hole is wrong";
-		if (claim->subtree_hole != max3(claim->hole, subtree_hole(node->rb_left), subtree_hole(node->rb_right)))
-			return "subtree_hole is wrong";
-		prev = claim;
-	}
-	return NULL;
-}
-
 #define ASSERT_TREE(test, space) do { \
-	const char *fault = tree_fault(space); \
+	const char *fault = iova_space_fault(space); \
 	KUNIT_ASSERT_NULL_MSG(test, fault, "%s", fault); \
 } while (0)
 
@@ -514,7 +482,7 @@ static void many_claims_fill_in_order_and_stay_balanced(struct kunit *test)
 	/* Every third goes; what is looked for afterwards goes there, lowest hole first */
 	for (i = 0; i < num; i += 3)
 		iova_space_unclaim(space, &claims[i]);
-	KUNIT_EXPECT_NULL(test, tree_fault(space));
+	KUNIT_EXPECT_NULL(test, iova_space_fault(space));
 	for (i = 0; i < num; i += 3) {
 		if (iova_space_find(space, P, 1, &start) || start != (i + 1) * P ||
 		    iova_space_claim(space, &claims[i], start, start + P - 1))
@@ -522,304 +490,9 @@ static void many_claims_fill_in_order_and_stay_balanced(struct kunit *test)
 		cond_resched();
 	}
 	KUNIT_EXPECT_GE(test, i, num);
-	KUNIT_EXPECT_NULL(test, tree_fault(space));
+	KUNIT_EXPECT_NULL(test, iova_space_fault(space));
 	space_end(space);
 	kvfree(claims);
-}
-
-/* The model: one entry per slot */
-
-#define SLOTS 255UL			/* numbers of claims, and 0, fit in a byte */
-#define OWNERS 3
-#define MODEL_STEPS SCALED(50000)
-
-struct model {
-	struct rnd_state rnd;
-	unsigned long base;			/* address of slot 0 */
-	unsigned long unit;			/* bytes of a slot */
-	u8 claimed[SLOTS];			/* 1 + number of the claim, 0: free */
-	u8 reserved[OWNERS][SLOTS];
-	u8 window[SLOTS];			/* which window; 0: none */
-	bool windows;				/* is there one? */
-	struct iova_claim claims[SLOTS + 1];	/* one more than there can be: always one to try with */
-	bool live[SLOTS + 1];
-	struct iova_claim below, above;		/* all that is outside of the slots */
-};
-
-static unsigned long pick(struct model *m, unsigned long n)
-{
-	return prandom_u32_state(&m->rnd) % n;
-}
-
-static bool slot_reserved(struct model *m, unsigned long slot)
-{
-	int i;
-
-	for (i = 0; i < OWNERS; i++)
-		if (m->reserved[i][slot])
-			return true;
-	return false;
-}
-
-/* May iova_space_find() take this slot? */
-static bool slot_choosable(struct model *m, unsigned long slot)
-{
-	unsigned long iova = m->base + slot * m->unit;
-
-	return !m->claimed[slot] && !slot_reserved(m, slot) && iova >= P && iova < TOP(1) &&
-	       (!m->windows || m->window[slot]);
-}
-
-/* Can a range of @n slots be put at each of the slots? */
-static void model_fits(struct model *m, unsigned long n, unsigned long align, bool *fits)
-{
-	unsigned long run = 0;
-	unsigned long slot;
-
-	for (slot = SLOTS; slot--; ) {
-		if (!slot_choosable(m, slot))
-			run = 0;
-		else if (run && m->windows && m->window[slot] != m->window[slot + 1])
-			run = 1;
-		else
-			run++;
-		fits[slot] = run >= n && !((m->base + slot * m->unit) & (align - 1));
-	}
-}
-
-/* Bytes of the hole between claims that a slot is in */
-static unsigned long model_hole(struct model *m, unsigned long slot)
-{
-	unsigned long first = slot, last = slot;
-
-	while (first && !m->claimed[first - 1])
-		first--;
-	while (last < SLOTS - 1 && !m->claimed[last + 1])
-		last++;
-	return (last - first + 1) * m->unit;
-}
-
-static int free_claim(struct model *m)
-{
-	int i;
-
-	for (i = 0; m->live[i]; i++)
-		;
-	return i;
-}
-
-static void model_claimed(struct model *m, int i, unsigned long slot, unsigned long n)
-{
-	m->live[i] = true;
-	memset(m->claimed + slot, i + 1, n);
-}
-
-static void step_claim(struct kunit *test, struct iova_space *space, struct model *m)
-{
-	unsigned long slot = pick(m, SLOTS);
-	unsigned long n = 1 + pick(m, min(12UL, SLOTS - slot));
-	unsigned long start = m->base + slot * m->unit;
-	int i = free_claim(m);
-	int expected = 0;
-	unsigned long s;
-
-	for (s = slot; s < slot + n; s++) {
-		if (slot_reserved(m, s))
-			expected = -EINVAL;
-		else if (m->claimed[s] && !expected)
-			expected = -EEXIST;
-	}
-	KUNIT_ASSERT_EQ(test, iova_space_claim(space, &m->claims[i], start, start + n * m->unit - 1), expected);
-	if (!expected)
-		model_claimed(m, i, slot, n);
-}
-
-static void step_find(struct kunit *test, struct iova_space *space, struct model *m)
-{
-	unsigned long align = pick(m, 2) ? 1 : m->unit << pick(m, 4);
-	unsigned long n = 1 + pick(m, 12);
-	unsigned long length = n * m->unit;
-	unsigned long lowest, roomy, start, slot;
-	int i = free_claim(m);
-	bool fits[SLOTS];
-	int rc;
-
-	model_fits(m, n, align, fits);
-	for (lowest = 0; lowest < SLOTS && !fits[lowest]; lowest++)
-		;
-	rc = iova_space_find(space, length, align, &start);
-	if (lowest == SLOTS) {
-		KUNIT_ASSERT_EQ(test, rc, -ENOSPC);
-		return;
-	}
-	KUNIT_ASSERT_EQ(test, rc, 0);
-	slot = (start - m->base) / m->unit;
-	KUNIT_ASSERT_EQ(test, start, m->base + slot * m->unit);
-	KUNIT_ASSERT_LT(test, slot, SLOTS);
-	KUNIT_ASSERT_TRUE(test, fits[slot]);
-
-	/* A hole too small for any alignment may be passed over, a larger one may not */
-	for (roomy = lowest; roomy < SLOTS; roomy++)
-		if (fits[roomy] && model_hole(m, roomy) >= length + align - 1)
-			break;
-	KUNIT_ASSERT_LE(test, slot, roomy);
-	KUNIT_ASSERT_EQ(test, iova_space_claim(space, &m->claims[i], start, start + length - 1), 0);
-	model_claimed(m, i, slot, n);
-}
-
-static void step_unclaim(struct iova_space *space, struct model *m)
-{
-	unsigned long i = pick(m, SLOTS);
-	unsigned long slot;
-
-	for (slot = i; slot < SLOTS && !m->claimed[slot]; slot++)
-		;
-	if (slot == SLOTS)
-		return;
-	i = m->claimed[slot] - 1;
-	iova_space_unclaim(space, &m->claims[i]);
-	m->live[i] = false;
-	for (slot = 0; slot < SLOTS; slot++)
-		if (m->claimed[slot] == i + 1)
-			m->claimed[slot] = 0;
-}
-
-static void step_reserve(struct kunit *test, struct iova_space *space, struct model *m)
-{
-	unsigned long slot = pick(m, SLOTS);
-	unsigned long n = 1 + pick(m, min(12UL, SLOTS - slot));
-	unsigned long start = m->base + slot * m->unit;
-	unsigned long owner = pick(m, OWNERS);
-	int expected = 0;
-	unsigned long s;
-
-	for (s = slot; s < slot + n; s++)
-		if (m->claimed[s] || m->window[s])
-			expected = -EADDRINUSE;
-	KUNIT_ASSERT_EQ(test, iova_space_reserve(space, m->reserved[owner], start, start + n * m->unit - 1), expected);
-	if (!expected)
-		memset(m->reserved[owner] + slot, 1, n);
-}
-
-static void step_unreserve(struct iova_space *space, struct model *m)
-{
-	unsigned long owner = pick(m, OWNERS);
-
-	iova_space_unreserve(space, m->reserved[owner]);
-	memset(m->reserved[owner], 0, SLOTS);
-}
-
-static void step_allow(struct kunit *test, struct iova_space *space, struct model *m)
-{
-	struct rb_root_cached windows = RB_ROOT_CACHED;
-	u8 window[SLOTS] = {};
-	int expected = 0;
-	unsigned long s;
-	u8 nr, num = 0;
-
-	for (nr = pick(m, 4); nr; nr--) {
-		/* Two slots at least: a window of a single address is refused */
-		unsigned long slot = pick(m, SLOTS - 1);
-		unsigned long n = 2 + pick(m, min(100UL, SLOTS - slot - 1));
-		unsigned long start = m->base + slot * m->unit;
-		bool overlap = memchr_inv(window + slot, 0, n);
-
-		KUNIT_ASSERT_EQ(test, iova_window_add(&windows, start, start + n * m->unit - 1), overlap ? -EINVAL : 0);
-		if (overlap)
-			continue;
-		memset(window + slot, ++num, n);
-		for (s = slot; s < slot + n; s++)
-			if (slot_reserved(m, s))
-				expected = -EADDRINUSE;
-	}
-	KUNIT_ASSERT_EQ(test, iova_space_allow(space, &windows), expected);
-	iova_window_clear(&windows);
-	if (!expected) {
-		memcpy(m->window, window, SLOTS);
-		m->windows = num;
-	}
-}
-
-/* Do tree and array say the same about every slot? */
-static bool model_agrees(struct iova_space *space, struct model *m)
-{
-	unsigned long end = m->base + SLOTS * m->unit;
-	struct iova_claim *claim = iova_space_first(space, m->base, end - 1);
-	unsigned long slot = 0;
-
-	for (; claim; claim = iova_space_next(claim, end - 1)) {
-		for (; m->base + slot * m->unit != claim->start; slot++)
-			if (slot == SLOTS || m->claimed[slot])
-				return false;
-		for (; m->base + slot * m->unit != claim->last + 1; slot++)
-			if (slot == SLOTS || claim != &m->claims[m->claimed[slot] - 1])
-				return false;
-	}
-	for (; slot < SLOTS; slot++)
-		if (m->claimed[slot])
-			return false;
-	return true;
-}
-
-static void run_model(struct kunit *test, unsigned long base, unsigned long unit, u64 seed)
-{
-	struct model *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
-	struct iova_space *space = space_new(test);
-	unsigned long end = base + SLOTS * unit;
-	unsigned long step;
-
-	KUNIT_ASSERT_NOT_NULL(test, m);
-	kunit_info(test, "seed %#llx, %d steps", seed, MODEL_STEPS);
-	prandom_seed_state(&m->rnd, seed);
-	m->base = base;
-	m->unit = unit;
-	if (base)
-		KUNIT_ASSERT_EQ(test, iova_space_claim(space, &m->below, 0, base - 1), 0);
-	if (end)
-		KUNIT_ASSERT_EQ(test, iova_space_claim(space, &m->above, end, ULONG_MAX), 0);
-
-	for (step = 0; step < MODEL_STEPS; step++) {
-		/* Fill for a while, then empty for a while, so that both a full and a bare space are seen */
-		bool filling = step / 200 % 2;
-		unsigned long dice = pick(m, 100);
-
-		if (dice < 5)
-			step_reserve(test, space, m);
-		else if (dice < 9)
-			step_unreserve(space, m);
-		else if (dice < 13)
-			step_allow(test, space, m);
-		else if (dice < (filling ? 30 : 65))
-			step_unclaim(space, m);
-		else if (dice < (filling ? 60 : 80))
-			step_claim(test, space, m);
-		else
-			step_find(test, space, m);
-		KUNIT_ASSERT_NULL_MSG(test, tree_fault(space), "step %lu: %s", step, tree_fault(space));
-		KUNIT_ASSERT_TRUE_MSG(test, model_agrees(space, m), "step %lu", step);
-		cond_resched();
-	}
-	space_end(space);
-}
-
-static void random_steps_agree_at_the_bottom(struct kunit *test)
-{
-	run_model(test, 0, P, 0x626f74746f6d);
-}
-
-static void random_steps_agree_in_the_middle(struct kunit *test)
-{
-	run_model(test, 1UL << 40, P, 0x6d6964646c65);
-}
-
-static void random_steps_agree_at_the_top(struct kunit *test)
-{
-	run_model(test, TOP(SLOTS), P, 0x746f70);
-}
-
-static void random_steps_agree_on_single_bytes(struct kunit *test)
-{
-	run_model(test, 1UL << 40, 1, 0x62797465);
 }
 
 static struct kunit_case iova_space_cases[] = {
@@ -845,10 +518,6 @@ static struct kunit_case iova_space_cases[] = {
 	KUNIT_CASE(allow_hands_back_the_old_windows),
 	KUNIT_CASE(windows_may_not_overlap_or_be_upside_down),
 	KUNIT_CASE(many_claims_fill_in_order_and_stay_balanced),
-	KUNIT_CASE(random_steps_agree_at_the_bottom),
-	KUNIT_CASE(random_steps_agree_in_the_middle),
-	KUNIT_CASE(random_steps_agree_at_the_top),
-	KUNIT_CASE(random_steps_agree_on_single_bytes),
 	{}
 };
 

@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* KUnit suite of itree_hole.h: directed cases, then random trees against a row of flags. */
+/* KUnit suite of itree_hole.h: directed cases; itree_hole_model.c does random steps. */
 #include <kunit/test.h>
-#include <linux/prandom.h>
 
 #include "../itree_hole.h"
-
-#define MODEL_SLOTS 64
-#define MODEL_TREES 3
-#define MODEL_NODES 6
-#define MODEL_ROUNDS 2000
 
 static void add(struct rb_root_cached *tree, struct interval_tree_node *node, unsigned long start, unsigned long last)
 {
@@ -122,50 +116,6 @@ static void no_tree_covers_nothing(struct kunit *test)
 	expect_hole(test, NULL, 0, 5, 9, 5, 9);
 }
 
-static void random_trees_agree_with_flags(struct kunit *test)
-{
-	struct interval_tree_node node[MODEL_TREES * MODEL_NODES];
-	struct rb_root_cached root[MODEL_TREES];
-	struct rb_root_cached *trees[MODEL_TREES] = { &root[0], &root[1], &root[2] };
-	const u64 seed = 0x686f6c65;
-	struct rnd_state rnd;
-	int round;
-
-	kunit_info(test, "seed %#llx", seed);
-	prandom_seed_state(&rnd, seed);
-	for (round = 0; round < MODEL_ROUNDS; round++) {
-		unsigned int num = prandom_u32_state(&rnd) % (MODEL_TREES + 1);
-		bool covered[MODEL_SLOTS] = {};
-		unsigned long found, found_last = 0, start, last, hole, hole_last;
-		unsigned int i, nodes = 0;
-
-		for (i = 0; i < num; i++) {
-			unsigned int n = prandom_u32_state(&rnd) % (MODEL_NODES + 1);
-
-			root[i] = RB_ROOT_CACHED;
-			for (; n; n--) {
-				start = prandom_u32_state(&rnd) % MODEL_SLOTS;
-				last = min(start + prandom_u32_state(&rnd) % 8, MODEL_SLOTS - 1UL);
-				memset(covered + start, true, last - start + 1);
-				add(&root[i], &node[nodes++], start, last);
-			}
-		}
-		start = prandom_u32_state(&rnd) % MODEL_SLOTS;
-		last = start + prandom_u32_state(&rnd) % (MODEL_SLOTS - start);
-		for (hole = start; hole <= last && covered[hole]; hole++)
-			;
-		for (hole_last = hole; hole_last < last && !covered[hole_last + 1]; hole_last++)
-			;
-		found = start;
-		KUNIT_ASSERT_EQ_MSG(test, itree_hole_next(trees, num, &found, last, &found_last), hole <= last,
-				    "round %d", round);
-		if (hole > last)
-			continue;
-		KUNIT_ASSERT_EQ_MSG(test, found, hole, "round %d", round);
-		KUNIT_ASSERT_EQ_MSG(test, found_last, hole_last, "round %d", round);
-	}
-}
-
 static struct kunit_case itree_hole_cases[] = {
 	KUNIT_CASE(empty_tree_is_one_hole),
 	KUNIT_CASE(hole_ends_where_the_next_range_begins),
@@ -173,7 +123,6 @@ static struct kunit_case itree_hole_cases[] = {
 	KUNIT_CASE(range_up_to_the_top_is_not_passed),
 	KUNIT_CASE(hole_of_a_union_is_a_hole_of_every_tree),
 	KUNIT_CASE(no_tree_covers_nothing),
-	KUNIT_CASE(random_trees_agree_with_flags),
 	{}
 };
 

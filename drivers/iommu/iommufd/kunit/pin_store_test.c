@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * KUnit suite of pin_store: directed cases, then random puts and drops against a plain array. Like the room above, the
- * random test only looks at what it put and did not drop since.
- */
+/* KUnit suite of pin_store: directed cases, and what a store costs; pin_store_model.c does random steps. */
 #include <kunit/test.h>
-#include <linux/prandom.h>
+#include <linux/delay.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 
 #include "../pin_store.h"
-#include "scale.h"
 
 #define CHUNK PIN_CHUNK_PAGES
 
@@ -42,7 +40,7 @@ static void expect_run(struct kunit *test, struct pin_store *store, unsigned lon
 	KUNIT_EXPECT_EQ(test, found, pfn);
 }
 
-static bool is_array(struct pin_store *store, unsigned long nr)
+static bool has_list(struct pin_store *store, unsigned long nr)
 {
 	void *chunk = xa_load(&store->chunks, nr);
 
@@ -55,7 +53,7 @@ static void small_contiguous_source_allocates_nothing(struct kunit *test)
 
 	put(test, store, 0, 1000, 10);
 	put(test, store, 10, 1010, CHUNK - 10);
-	/* The whole table is one number: no node, no array */
+	/* The whole table is one number: no node, no list */
 	KUNIT_EXPECT_TRUE(test, xa_is_value(rcu_access_pointer(store->chunks.xa_head)));
 	expect_run(test, store, 0, CHUNK - 1, 1000, CHUNK);
 	expect_run(test, store, CHUNK - 1, CHUNK - 1, 1000 + CHUNK - 1, 1);
@@ -80,13 +78,13 @@ static void run_goes_on_across_chunks(struct kunit *test)
 	struct pin_store *store = store_new(test, 4 * CHUNK);
 
 	put(test, store, 100, 7000, 3 * CHUNK);
-	KUNIT_EXPECT_FALSE(test, is_array(store, 0) || is_array(store, 1) || is_array(store, 2) || is_array(store, 3));
+	KUNIT_EXPECT_FALSE(test, has_list(store, 0) || has_list(store, 1) || has_list(store, 2) || has_list(store, 3));
 	expect_run(test, store, 100, 3 * CHUNK + 99, 7000, 3 * CHUNK);
 	expect_run(test, store, CHUNK + 5, 3 * CHUNK + 99, 7000 + CHUNK + 5 - 100, 2 * CHUNK + 95);
 
-	/* An array in the middle that happens to be contiguous does not end a run; one that is not does */
+	/* A list in the middle that happens to be contiguous does not end a run; one that is not does */
 	put(test, store, CHUNK + 50, 1, 1);
-	KUNIT_EXPECT_TRUE(test, is_array(store, 1));
+	KUNIT_EXPECT_TRUE(test, has_list(store, 1));
 	expect_run(test, store, 100, 3 * CHUNK + 99, 7000, CHUNK - 50);
 	expect_run(test, store, CHUNK + 51, 3 * CHUNK + 99, 7000 + CHUNK - 49, 2 * CHUNK + 49);
 	put(test, store, CHUNK + 50, 7000 + CHUNK - 50, 1);
@@ -107,15 +105,15 @@ static void run_ends_where_the_next_chunk_is_elsewhere(struct kunit *test)
 	store_end(test, store);
 }
 
-static void becoming_an_array_keeps_the_others(struct kunit *test)
+static void becoming_a_list_keeps_the_others(struct kunit *test)
 {
 	struct pin_store *store = store_new(test, CHUNK);
 
 	put(test, store, 0, 3000, 100);
 	put(test, store, 200, 3200, 100);
-	KUNIT_EXPECT_FALSE(test, is_array(store, 0));
+	KUNIT_EXPECT_FALSE(test, has_list(store, 0));
 	put(test, store, 100, 9000, 50);
-	KUNIT_EXPECT_TRUE(test, is_array(store, 0));
+	KUNIT_EXPECT_TRUE(test, has_list(store, 0));
 	expect_run(test, store, 0, 149, 3000, 100);
 	expect_run(test, store, 100, 149, 9000, 50);
 	expect_run(test, store, 200, 299, 3200, 100);
@@ -135,9 +133,9 @@ static void low_pfns_are_kept(struct kunit *test)
 	/* Index 0 of this chunk would have a PFN below 0 */
 	put(test, store, CHUNK - 1, 0, 1);
 	expect_run(test, store, CHUNK - 1, CHUNK - 1, 0, 1);
-	KUNIT_EXPECT_FALSE(test, is_array(store, 0));
+	KUNIT_EXPECT_FALSE(test, has_list(store, 0));
 	put(test, store, 0, 77, 3);
-	KUNIT_EXPECT_TRUE(test, is_array(store, 0));
+	KUNIT_EXPECT_TRUE(test, has_list(store, 0));
 	expect_run(test, store, CHUNK - 1, CHUNK - 1, 0, 1);
 	expect_run(test, store, 0, 2, 77, 3);
 
@@ -151,14 +149,64 @@ static void low_pfns_are_kept(struct kunit *test)
 
 static void high_pfns_are_kept(struct kunit *test)
 {
-	const unsigned long high = 1UL << 52;
+	const unsigned long high = 1UL << 46;
 	struct pin_store *store = store_new(test, CHUNK);
 
 	put(test, store, 0, high, CHUNK);
 	expect_run(test, store, 7, CHUNK - 1, high + 7, CHUNK - 7);
 	put(test, store, 3, 2 * high, 1);
+	expect_run(test, store, 2, CHUNK - 1, high + 2, 1);
 	expect_run(test, store, 3, CHUNK - 1, 2 * high, 1);
 	expect_run(test, store, 4, CHUNK - 1, high + 4, CHUNK - 4);
+	store_end(test, store);
+}
+
+static void run_crosses_into_high_pfns(struct kunit *test)
+{
+	const unsigned long border = 1UL << 32;
+	struct pin_store *store = store_new(test, 2 * CHUNK);
+
+	/* The first run needs no high bits until what is behind page 200 becomes a run of its own */
+	put(test, store, 0, border - 100, CHUNK);
+	put(test, store, 190, 50, 10);
+	expect_run(test, store, 0, CHUNK - 1, border - 100, 190);
+	expect_run(test, store, 190, CHUNK - 1, 50, 10);
+	expect_run(test, store, 200, CHUNK - 1, border + 100, CHUNK - 200);
+
+	/* A list of low ones gets a high one */
+	put(test, store, CHUNK, 1000, CHUNK);
+	put(test, store, CHUNK + 10, 5000, 10);
+	put(test, store, CHUNK + 30, border + 7, 10);
+	put(test, store, CHUNK + 50, 9000, 10);
+	expect_run(test, store, CHUNK, 2 * CHUNK - 1, 1000, 10);
+	expect_run(test, store, CHUNK + 10, 2 * CHUNK - 1, 5000, 10);
+	expect_run(test, store, CHUNK + 20, 2 * CHUNK - 1, 1020, 10);
+	expect_run(test, store, CHUNK + 30, 2 * CHUNK - 1, border + 7, 10);
+	expect_run(test, store, CHUNK + 40, 2 * CHUNK - 1, 1040, 10);
+	expect_run(test, store, CHUNK + 50, 2 * CHUNK - 1, 9000, 10);
+	expect_run(test, store, CHUNK + 60, 2 * CHUNK - 1, 1060, CHUNK - 60);
+	store_end(test, store);
+}
+
+static void put_over_many_runs_replaces_them(struct kunit *test)
+{
+	struct pin_store *store = store_new(test, CHUNK);
+	unsigned long i;
+
+	for (i = 0; i < CHUNK; i++)
+		put(test, store, i, 2 * i, 1);
+	for (i = 0; i < CHUNK; i++)
+		expect_run(test, store, i, CHUNK - 1, 2 * i, 1);
+	put(test, store, 100, 8000, 300);
+	expect_run(test, store, 99, CHUNK - 1, 2 * 99, 1);
+	expect_run(test, store, 100, CHUNK - 1, 8000, 300);
+	expect_run(test, store, 150, CHUNK - 1, 8050, 250);
+	for (i = 400; i < CHUNK; i++)
+		expect_run(test, store, i, CHUNK - 1, 2 * i, 1);
+	put(test, store, 0, 8000 - 100, 100);
+	expect_run(test, store, 0, CHUNK - 1, 8000 - 100, 400);
+	put(test, store, 400, 8300, CHUNK - 400);
+	expect_run(test, store, 0, CHUNK - 1, 8000 - 100, CHUNK);
 	store_end(test, store);
 }
 
@@ -169,8 +217,7 @@ static void last_chunk_is_as_short_as_the_source(struct kunit *test)
 	put(test, store, 0, 400, CHUNK + 3);
 	expect_run(test, store, 0, CHUNK + 2, 400, CHUNK + 3);
 	put(test, store, CHUNK + 2, 8, 1);
-	KUNIT_EXPECT_TRUE(test, is_array(store, 1));
-	KUNIT_EXPECT_LE(test, ksize(xa_load(&store->chunks, 1)), (size_t)64);
+	KUNIT_EXPECT_TRUE(test, has_list(store, 1));
 	expect_run(test, store, 0, CHUNK + 2, 400, CHUNK + 2);
 	expect_run(test, store, CHUNK + 2, CHUNK + 2, 8, 1);
 	pin_store_drop(store, CHUNK, CHUNK + 2);
@@ -222,115 +269,58 @@ static void kept_chunk_takes_new_values(struct kunit *test)
 	store_end(test, store);
 }
 
-/* The model: one PFN per index, and whether it means anything */
+/* What memory of some shape costs, from the counters of the slab allocator */
 
-#define MODEL_PAGES (3 * CHUNK + 100)
-#define MODEL_STEPS SCALED(20000)
-#define CHECK_EVERY 10
-
-struct model {
-	struct rnd_state rnd;
-	unsigned long pfn[MODEL_PAGES];
-	bool covered[MODEL_PAGES];
+static const struct shape {
+	const char *name;
+	unsigned long chunks;	/* so many that the lag of the counters does not matter */
+	unsigned long run;	/* pages that follow each other in physical memory; 0: all do */
+	unsigned long shift;	/* pages before the first whole run */
+	unsigned long high;	/* added to every second PFN */
+} shapes[] = {
+	{ "every page by itself", 4096, 1, 0, 0 },
+	{ "every page by itself, PFNs of 32 and of 41 bits", 4096, 1, 0, 1UL << 40 },
+	{ "pairs of pages", 4096, 2, 0, 0 },
+	{ "runs of 16 pages", 16384, 16, 0, 0 },
+	{ "huge pages of 2 MiB, user address not aligned to 2 MiB", 65536, CHUNK, 100, 0 },
+	{ "huge pages of 2 MiB, user address aligned to 2 MiB", 65536, CHUNK, 0, 0 },
+	{ "contiguous", 65536, 0, 0, 0 },
 };
 
-static unsigned long pick(struct model *m, unsigned long n)
+static long slab_pages(void)
 {
-	return prandom_u32_state(&m->rnd) % n;
+	return global_node_page_state_pages(NR_SLAB_UNRECLAIMABLE_B) +
+	       global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B);
 }
 
-/* A range that is often short and often begins or ends at the border of a chunk */
-static void pick_range(struct model *m, unsigned long *index, unsigned long *last)
+static void memory_is_what_the_runs_cost(struct kunit *test)
 {
-	*index = pick(m, MODEL_PAGES);
-	if (!pick(m, 4))
-		*index = round_down(*index, CHUNK);
-	*last = min(*index + pick(m, pick(m, 2) ? 8 : MODEL_PAGES), MODEL_PAGES - 1);
-	if (!pick(m, 4))
-		*last = min(round_up(*last + 1, CHUNK), MODEL_PAGES) - 1;
-}
+	/* A kernel that looks for misuse of memory puts something around every object: nothing to be measured there */
+	const bool checks = IS_ENABLED(CONFIG_SLUB_DEBUG_ON);
+	const struct shape *s;
 
-/* The next PFN: often the one that follows, sometimes where an earlier neighbour would go on, sometimes any */
-static unsigned long pick_pfn(struct model *m, unsigned long index)
-{
-	if (index && pick(m, 3))
-		return m->pfn[index - 1] + 1;
-	if (!pick(m, 8))
-		return pick(m, 4);
-	return pick(m, 2) ? 4096 + index : pick(m, 1 << 20);
-}
+	/* What earlier cases freed may still wait for RCU, and be missing in the counters for a second */
+	msleep(2000);
+	for (s = shapes; s < shapes + ARRAY_SIZE(shapes); s++) {
+		unsigned long npages = (checks ? s->chunks / 64 : s->chunks) * CHUNK;
+		struct pin_store *store = store_new(test, npages);
+		long used, before = slab_pages();
+		unsigned long index, n, k;
 
-static void step_put(struct kunit *test, struct pin_store *store, struct model *m)
-{
-	unsigned long index, last, n, i, pfn;
-
-	pick_range(m, &index, &last);
-	for (; index <= last; index += n) {
-		n = 1;
-		if (m->covered[index])
-			continue;
-		pfn = pick_pfn(m, index);
-		while (index + n <= last && !m->covered[index + n] && pick(m, 64))
-			n++;
-		KUNIT_ASSERT_EQ(test, pin_store_put(store, index, pfn, n), 0);
-		for (i = 0; i < n; i++) {
-			m->pfn[index + i] = pfn + i;
-			m->covered[index + i] = true;
+		for (index = 0, k = 0; index < npages; index += n, k++) {
+			n = min(index || !s->shift ? s->run : s->shift, npages - index);
+			if (!n)
+				n = npages;
+			put(test, store, index, 2 * index + (k & 1) * s->high, n);
+			cond_resched();
 		}
+		used = slab_pages() - before;
+		kunit_info(test, "%ld bytes for 1000 pages: %s", used * (long)PAGE_SIZE * 1000 / (long)npages, s->name);
+		if (!checks)
+			KUNIT_EXPECT_LE(test, used * (long)PAGE_SIZE, 8 * (long)npages);
+		store_end(test, store);
+		rcu_barrier();
 	}
-}
-
-static void step_drop(struct kunit *test, struct pin_store *store, struct model *m)
-{
-	unsigned long index, last, nr;
-
-	pick_range(m, &index, &last);
-	pin_store_drop(store, index, last);
-	memset(m->covered + index, false, last - index + 1);
-	for (nr = 0; nr * CHUNK < MODEL_PAGES; nr++)
-		if (index <= nr * CHUNK && last >= min((nr + 1) * CHUNK, MODEL_PAGES) - 1)
-			KUNIT_ASSERT_NULL(test, xa_load(&store->chunks, nr));
-}
-
-/* Walk everything that is covered, run by run */
-static void model_check(struct kunit *test, struct pin_store *store, struct model *m)
-{
-	unsigned long index, last, pfn, run, n;
-
-	for (index = 0; index < MODEL_PAGES; index += n) {
-		n = 1;
-		if (!m->covered[index])
-			continue;
-		for (last = index; last + 1 < MODEL_PAGES && m->covered[last + 1]; last++)
-			;
-		for (run = 1; index + run <= last && m->pfn[index + run] == m->pfn[index] + run; run++)
-			;
-		n = pin_store_run(store, index, last, &pfn);
-		KUNIT_ASSERT_EQ(test, pfn, m->pfn[index]);
-		KUNIT_ASSERT_EQ(test, n, run);
-	}
-}
-
-static void random_steps_agree_with_an_array(struct kunit *test)
-{
-	struct pin_store *store = store_new(test, MODEL_PAGES);
-	struct model *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
-	const u64 seed = 0x73746f7265;
-	int step;
-
-	KUNIT_ASSERT_NOT_NULL(test, m);
-	kunit_info(test, "seed %#llx, %d steps", seed, MODEL_STEPS);
-	prandom_seed_state(&m->rnd, seed);
-	for (step = 0; step < MODEL_STEPS; step++) {
-		if (pick(m, 2))
-			step_put(test, store, m);
-		else
-			step_drop(test, store, m);
-		if (step % CHECK_EVERY == 0)
-			model_check(test, store, m);
-		cond_resched();
-	}
-	store_end(test, store);
 }
 
 static struct kunit_case pin_store_cases[] = {
@@ -338,13 +328,15 @@ static struct kunit_case pin_store_cases[] = {
 	KUNIT_CASE(run_is_cut_at_last),
 	KUNIT_CASE(run_goes_on_across_chunks),
 	KUNIT_CASE(run_ends_where_the_next_chunk_is_elsewhere),
-	KUNIT_CASE(becoming_an_array_keeps_the_others),
+	KUNIT_CASE(becoming_a_list_keeps_the_others),
 	KUNIT_CASE(low_pfns_are_kept),
 	KUNIT_CASE(high_pfns_are_kept),
+	KUNIT_CASE(run_crosses_into_high_pfns),
+	KUNIT_CASE(put_over_many_runs_replaces_them),
 	KUNIT_CASE(last_chunk_is_as_short_as_the_source),
 	KUNIT_CASE(drop_keeps_chunks_that_reach_over),
 	KUNIT_CASE(kept_chunk_takes_new_values),
-	KUNIT_CASE(random_steps_agree_with_an_array),
+	KUNIT_CASE(memory_is_what_the_runs_cost),
 	{}
 };
 

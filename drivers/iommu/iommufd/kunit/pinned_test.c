@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit suite of pinned, and of pin_source below it: real pages of an address space that the case makes and lives in.
- * How often a small page is pinned can be read from its reference count.
+ * How often a small page is pinned can be read from its reference count. pinned_model.c does random steps.
  */
 #include <kunit/test.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/mm.h>
-#include <linux/prandom.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
 
 #include "../pinned.h"
-#include "scale.h"
 #include "user_mm.h"
 
 #define SMALL 40UL			/* pages; more than the smallest batch */
@@ -388,50 +386,6 @@ static void read_only_source_of_shared_memory_is_the_file(struct kunit *test)
 	user_mm_leave(mm);
 }
 
-/* Random users come and go; what is pinned must be what they cover */
-
-#define MODEL_STEPS SCALED(2000)
-#define MODEL_USERS 8
-
-static void random_users_pin_what_they_cover(struct kunit *test)
-{
-	struct fixture *f = fixture_new(test, LARGE);
-	struct interval_tree_node user[MODEL_USERS];
-	bool *covered = kunit_kzalloc(test, LARGE, GFP_KERNEL);
-	bool live[MODEL_USERS] = {};
-	const u64 seed = 0x70696e6e6564;
-	struct rnd_state rnd;
-	int step, i;
-
-	KUNIT_ASSERT_NOT_NULL(test, covered);
-	kunit_info(test, "seed %#llx, %d steps", seed, MODEL_STEPS);
-	prandom_seed_state(&rnd, seed);
-	for (step = 0; step < MODEL_STEPS; step++) {
-		i = prandom_u32_state(&rnd) % MODEL_USERS;
-		if (live[i]) {
-			pinned_release(f->p, &user[i]);
-		} else {
-			unsigned long start = prandom_u32_state(&rnd) % LARGE;
-			unsigned long most = prandom_u32_state(&rnd) % 2 ? 20 : LARGE;
-			unsigned long last = min(start + prandom_u32_state(&rnd) % most, LARGE - 1);
-
-			KUNIT_ASSERT_EQ(test, acquire(f, &user[i], start, last), 0);
-		}
-		live[i] = !live[i];
-
-		memset(covered, false, LARGE);
-		for (i = 0; i < MODEL_USERS; i++)
-			if (live[i])
-				memset(covered + user[i].start, true, user[i].last - user[i].start + 1);
-		expect_pinned(test, f, covered);
-		cond_resched();
-	}
-	for (i = 0; i < MODEL_USERS; i++)
-		if (live[i])
-			pinned_release(f->p, &user[i]);
-	fixture_end(test, f);
-}
-
 static struct kunit_case pinned_cases[] = {
 	KUNIT_CASE(overlapping_users_pin_once),
 	KUNIT_CASE(acquire_fills_the_holes_that_others_leave),
@@ -446,7 +400,6 @@ static struct kunit_case pinned_cases[] = {
 	KUNIT_CASE(read_only_source_sees_what_is_written_later),
 	KUNIT_CASE(read_only_source_of_read_only_memory),
 	KUNIT_CASE(read_only_source_of_shared_memory_is_the_file),
-	KUNIT_CASE(random_users_pin_what_they_cover),
 	{}
 };
 

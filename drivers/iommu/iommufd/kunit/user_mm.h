@@ -10,21 +10,31 @@
 #include <linux/mman.h>
 #include <linux/sched/mm.h>
 
-/* Make an empty address space and live in it until user_mm_leave() */
-static inline struct mm_struct *user_mm_enter(struct kunit *test)
+/* Make an empty address space and live in it until user_mm_leave(); NULL without memory, or in a module */
+static inline struct mm_struct *__user_mm_enter(void)
 {
 	struct mm_struct *mm = NULL;
 
-#ifdef MODULE
-	kunit_skip(test, "needs mm_alloc(), which a module cannot call");
-#else
+#ifndef MODULE
 	struct rlimit stack = { .rlim_cur = _STK_LIM, .rlim_max = RLIM_INFINITY };
 
 	mm = mm_alloc();
-	KUNIT_ASSERT_NOT_NULL(test, mm);
+	if (!mm)
+		return NULL;
 	arch_pick_mmap_layout(mm, &stack);
 	kthread_use_mm(mm);
 #endif
+	return mm;
+}
+
+static inline struct mm_struct *user_mm_enter(struct kunit *test)
+{
+	struct mm_struct *mm = __user_mm_enter();
+
+#ifdef MODULE
+	kunit_skip(test, "needs mm_alloc(), which a module cannot call");
+#endif
+	KUNIT_ASSERT_NOT_NULL(test, mm);
 	return mm;
 }
 
