@@ -219,6 +219,38 @@ static void open_holds_the_payer_until_close(struct kunit *test)
 	user_mm_leave(mm);
 }
 
+static void same_limit_is_that_of_mode_and_payer(struct kunit *test)
+{
+	struct pin_account *a = payer_new(test, PIN_ACCOUNT_USER, 10);
+	struct pin_account *b = payer_new(test, PIN_ACCOUNT_USER, 10);
+
+	KUNIT_EXPECT_TRUE(test, pin_account_same_limit(a, a));
+	KUNIT_EXPECT_FALSE(test, pin_account_same_limit(a, b));
+	b->user = a->user;
+	KUNIT_EXPECT_TRUE(test, pin_account_same_limit(a, b));
+	a->mode = PIN_ACCOUNT_PROCESS;
+	KUNIT_EXPECT_FALSE(test, pin_account_same_limit(a, b));
+	b->mode = PIN_ACCOUNT_PROCESS;
+	KUNIT_EXPECT_FALSE(test, pin_account_same_limit(a, b));
+	b->mm = a->mm;
+	KUNIT_EXPECT_TRUE(test, pin_account_same_limit(a, b));
+	a->mode = PIN_ACCOUNT_NONE;
+	KUNIT_EXPECT_FALSE(test, pin_account_same_limit(a, b));
+}
+
+static void shown_pages_count_against_nothing(struct kunit *test)
+{
+	struct pin_account *account = payer_new(test, PIN_ACCOUNT_USER, 0);
+
+	pin_account_show(account, 5);
+	expect_charged(test, account, 5, 0, 0);
+	pin_account_show(account, -2);
+	expect_charged(test, account, 3, 0, 0);
+	account->mode = PIN_ACCOUNT_PROCESS;
+	pin_account_show(account, -3);
+	expect_charged(test, account, 0, 0, 0);
+}
+
 static struct kunit_case pin_account_cases[] = {
 	KUNIT_CASE(user_pays_up_to_the_limit),
 	KUNIT_CASE(process_pays_up_to_the_limit),
@@ -230,6 +262,8 @@ static struct kunit_case pin_account_cases[] = {
 	KUNIT_CASE(uncharge_of_nothing),
 	KUNIT_CASE(privilege_decides_at_open),
 	KUNIT_CASE(open_holds_the_payer_until_close),
+	KUNIT_CASE(same_limit_is_that_of_mode_and_payer),
+	KUNIT_CASE(shown_pages_count_against_nothing),
 	{}
 };
 

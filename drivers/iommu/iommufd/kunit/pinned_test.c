@@ -4,6 +4,7 @@
  * How often a small page is pinned can be read from its reference count. pinned_model.c does random steps.
  */
 #include <kunit/test.h>
+#include <linux/cred.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -386,6 +387,173 @@ static void read_only_source_of_shared_memory_is_the_file(struct kunit *test)
 	user_mm_leave(mm);
 }
 
+static void split_changes_nothing_that_is_pinned(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, SMALL);
+	struct interval_tree_node a, upper, shared;
+
+	KUNIT_ASSERT_EQ(test, acquire(f, &a, 2, 20), 0);
+	upper = (struct interval_tree_node) { .start = 11, .last = 20 };
+	pinned_split(f->p, &a, &upper, 10);
+	EXPECT_RANGES(test, f, 2, 20);
+	pinned_release(f->p, &a);
+	EXPECT_RANGES(test, f, 11, 20);
+
+	/* A mapping that is cut in the middle of a page: both halves need that page */
+	shared = (struct interval_tree_node) { .start = 15, .last = 20 };
+	pinned_split(f->p, &upper, &shared, 15);
+	EXPECT_RANGES(test, f, 11, 20);
+	pinned_release(f->p, &shared);
+	EXPECT_RANGES(test, f, 11, 15);
+	pinned_release(f->p, &upper);
+	fixture_end(test, f);
+}
+
+/**
+ * struct handover - A source of a file, of which one process pinned seven pages, and the process that is to pay instead
+ * @from: who pays
+ * @to: who is going to; the case runs as this one
+ * @p: the source
+ * @moves: what pinned_move_begin() began
+ * @five: user of five pages
+ * @two: user of two others
+ * @cred: of the case, without the privilege to do without a limit
+ * @old: what they were before
+ */
+struct handover {
+	struct mm_struct *from;
+	struct mm_struct *to;
+	struct pinned *p;
+	struct list_head moves;
+	struct interval_tree_node five;
+	struct interval_tree_node two;
+	struct cred *cred;
+	const struct cred *old;
+};
+
+static struct handover *handover_new(struct kunit *test, enum pin_account_mode mode)
+{
+	struct handover *h = kunit_kzalloc(test, sizeof(*h), GFP_KERNEL);
+	struct file *file;
+
+	KUNIT_ASSERT_NOT_NULL(test, h);
+	INIT_LIST_HEAD(&h->moves);
+	h->cred = prepare_creds();
+	KUNIT_ASSERT_NOT_NULL(test, h->cred);
+	cap_lower(h->cred->cap_effective, CAP_IPC_LOCK);
+	h->old = override_creds(h->cred);
+
+	h->from = user_mm_enter(test);
+	file = shmem_file_setup("iommufd-kunit", 8 * PAGE_SIZE, VM_NORESERVE);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
+	h->p = pinned_alloc_file(file, 0, 8, true, mode);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(h->p));
+	fput(file);
+	h->five = (struct interval_tree_node) { .start = 0, .last = 4 };
+	h->two = (struct interval_tree_node) { .start = 6, .last = 7 };
+	KUNIT_ASSERT_EQ(test, pinned_acquire(h->p, &h->five), 0);
+	KUNIT_ASSERT_EQ(test, pinned_acquire(h->p, &h->two), 0);
+	kthread_unuse_mm(h->from);
+	h->to = user_mm_enter(test);
+	return h;
+}
+
+static void expect_charges(struct kunit *test, struct handover *h, unsigned long from, unsigned long to)
+{
+	KUNIT_EXPECT_EQ(test, (unsigned long)atomic64_read(&h->from->pinned_vm), from);
+	KUNIT_EXPECT_EQ(test, (unsigned long)atomic64_read(&h->to->pinned_vm), to);
+	if (h->p->account.mode == PIN_ACCOUNT_PROCESS) {
+		KUNIT_EXPECT_EQ(test, h->from->locked_vm, from);
+		KUNIT_EXPECT_EQ(test, h->to->locked_vm, to);
+	}
+}
+
+static void handover_end(struct handover *h)
+{
+	pinned_put(h->p);
+	user_mm_leave(h->to);
+	mmput(h->from);
+	revert_creds(h->old);
+	put_cred(h->cred);
+}
+
+static void charges_move_to_another_process(struct kunit *test)
+{
+	struct handover *h = handover_new(test, PIN_ACCOUNT_PROCESS);
+	struct interval_tree_node late = { .start = 0, .last = 0 };
+
+	expect_charges(test, h, 7, 0);
+	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, PIN_ACCOUNT_PROCESS, &h->moves), 0);
+	expect_charges(test, h, 7, 7);
+	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, PIN_ACCOUNT_PROCESS, &h->moves), 0);
+	expect_charges(test, h, 7, 7);
+	KUNIT_EXPECT_EQ(test, pinned_acquire(h->p, &late), -EBUSY);
+	pinned_release(h->p, &h->five);
+	expect_charges(test, h, 2, 7);
+	pinned_move_end(&h->moves, true);
+	expect_charges(test, h, 0, 2);
+	KUNIT_EXPECT_EQ(test, pinned_acquire(h->p, &late), 0);
+	expect_charges(test, h, 0, 3);
+	pinned_release(h->p, &late);
+	pinned_release(h->p, &h->two);
+	expect_charges(test, h, 0, 0);
+	handover_end(h);
+}
+
+static void abandoned_move_leaves_the_charges(struct kunit *test)
+{
+	struct handover *h = handover_new(test, PIN_ACCOUNT_PROCESS);
+	struct rlimit *limit = &current->signal->rlim[RLIMIT_MEMLOCK];
+	struct rlimit before = *limit;
+
+	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, PIN_ACCOUNT_PROCESS, &h->moves), 0);
+	pinned_release(h->p, &h->five);
+	pinned_move_end(&h->moves, false);
+	expect_charges(test, h, 2, 0);
+	/* A second end has nothing to do */
+	pinned_move_end(&h->moves, true);
+	expect_charges(test, h, 2, 0);
+
+	limit->rlim_cur = PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, PIN_ACCOUNT_PROCESS, &h->moves), -ENOMEM);
+	*limit = before;
+	expect_charges(test, h, 2, 0);
+	KUNIT_EXPECT_EQ(test, pinned_acquire(h->p, &h->five), 0);
+	expect_charges(test, h, 7, 0);
+	pinned_release(h->p, &h->five);
+	pinned_release(h->p, &h->two);
+	expect_charges(test, h, 0, 0);
+	handover_end(h);
+}
+
+static void move_within_a_limit_counts_nothing_twice(struct kunit *test)
+{
+	struct handover *h = handover_new(test, PIN_ACCOUNT_USER);
+	long locked = atomic_long_read(&current_user()->locked_vm);
+
+	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, PIN_ACCOUNT_USER, &h->moves), 0);
+	expect_charges(test, h, 7, 7);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&current_user()->locked_vm), locked);
+	pinned_release(h->p, &h->two);
+	pinned_move_end(&h->moves, true);
+	expect_charges(test, h, 0, 5);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&current_user()->locked_vm), locked - 2);
+	pinned_release(h->p, &h->five);
+	expect_charges(test, h, 0, 0);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&current_user()->locked_vm), locked - 7);
+	handover_end(h);
+}
+
+static void memory_of_a_process_cannot_be_handed_over(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, SMALL);
+	LIST_HEAD(moves);
+
+	KUNIT_EXPECT_EQ(test, pinned_move_begin(f->p, PIN_ACCOUNT_USER, &moves), -EINVAL);
+	KUNIT_EXPECT_TRUE(test, list_empty(&moves));
+	fixture_end(test, f);
+}
+
 static struct kunit_case pinned_cases[] = {
 	KUNIT_CASE(overlapping_users_pin_once),
 	KUNIT_CASE(acquire_fills_the_holes_that_others_leave),
@@ -400,6 +568,11 @@ static struct kunit_case pinned_cases[] = {
 	KUNIT_CASE(read_only_source_sees_what_is_written_later),
 	KUNIT_CASE(read_only_source_of_read_only_memory),
 	KUNIT_CASE(read_only_source_of_shared_memory_is_the_file),
+	KUNIT_CASE(split_changes_nothing_that_is_pinned),
+	KUNIT_CASE(charges_move_to_another_process),
+	KUNIT_CASE(abandoned_move_leaves_the_charges),
+	KUNIT_CASE(move_within_a_limit_counts_nothing_twice),
+	KUNIT_CASE(memory_of_a_process_cannot_be_handed_over),
 	{}
 };
 
