@@ -63,7 +63,6 @@ struct iommufd_access_ops {
 struct iommufd_access *iommufd_access_create(struct iommufd_ctx *ictx, const struct iommufd_access_ops *ops,
 					     void *data);
 void iommufd_access_destroy(struct iommufd_access *access);
-u32 iommufd_access_id(struct iommufd_access *access);
 int iommufd_access_attach(struct iommufd_access *access, u32 ioas_id);
 int iommufd_access_detach(struct iommufd_access *access);
 int iommufd_access_pin_pages(struct iommufd_access *access, unsigned long iova, unsigned long length,

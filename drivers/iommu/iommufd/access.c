@@ -202,18 +202,6 @@ void iommufd_access_destroy(struct iommufd_access *access)
 }
 EXPORT_SYMBOL_GPL(iommufd_access_destroy);
 
-/**
- * iommufd_access_id() - The id by which user space names an emulated device
- * @access: the device
- *
- * Return: the id, above 0.
- */
-u32 iommufd_access_id(struct iommufd_access *access)
-{
-	return access->obj.id;
-}
-EXPORT_SYMBOL_GPL(iommufd_access_id);
-
 static int range_last(unsigned long iova, unsigned long length, unsigned long *last)
 {
 	if (!length)
@@ -234,7 +222,8 @@ static int range_last(unsigned long iova, unsigned long length, unsigned long *l
  *
  * Return: 0, or with nothing pinned -ENOENT if some of the range is not mapped or the device is not attached; -EPERM
  * if it is not mapped for that; -EINVAL for a length of 0, or what is no memory; -EOVERFLOW; -EOPNOTSUPP without an
- * unmap operation; -ENOMEM (also: over the limit); -EFAULT; -EINTR.
+ * unmap operation; -ENOMEM (also: over the limit); -EFAULT; -EBUSY (another process is taking over the charges);
+ * -EINTR.
  */
 int iommufd_access_pin_pages(struct iommufd_access *access, unsigned long iova, unsigned long length,
 			     struct page **pages, unsigned int flags)

@@ -46,8 +46,8 @@ const struct iommufd_object_ops iommufd_hwpt_paging_ops = {
  *
  * The id is reserved; the caller publishes the object, or gives it up with iommufd_hwpt_abandon().
  *
- * Return: the page table, or ERR_PTR: -ENOMEM; -EADDRINUSE, -EFAULT, -EINTR as in ioas_map_add_domain(); what the
- * IOMMU driver says, -EOPNOTSUPP for a flag.
+ * Return: the page table, or ERR_PTR: -ENOMEM; -EADDRINUSE, -EFAULT, -EBUSY, -EINTR as in ioas_map_add_domain(); what
+ * the IOMMU driver says, -EOPNOTSUPP for a flag.
  */
 struct iommufd_hwpt *iommufd_hwpt_create(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, struct device *dev,
 					 u32 flags)

@@ -54,9 +54,11 @@ static int set_alignment(struct ioas_map *map, unsigned long alignment)
 	struct ioas_area *area;
 
 	lockdep_assert_held_write(&map->space.rwsem);
-	for (area = ioas_map_first(map, 0, ULONG_MAX); mask && area; area = ioas_map_next(area, ULONG_MAX))
+	for (area = ioas_map_first(map, 0, ULONG_MAX); mask && area; area = ioas_map_next(area, ULONG_MAX)) {
 		if ((area->claim.start | (area->claim.last + 1) | area->byte) & mask)
 			return -EADDRINUSE;
+		cond_resched();
+	}
 	map->space.alignment = alignment;
 	return 0;
 }
@@ -135,7 +137,7 @@ static void drain_domain(struct ioas_map *map, struct ioas_domain *dom, struct i
  * With the first domain the pages of all areas are pinned.
  *
  * Return: 0, or with nothing changed -EADDRINUSE (an area or an allowed window lies where the domain cannot
- * translate, or is not aligned for it), -ENOMEM, -EFAULT, -EINTR as for mapping.
+ * translate, or is not aligned for it), -ENOMEM, -EFAULT, -EBUSY, -EINTR as for mapping.
  */
 int ioas_map_add_domain(struct ioas_map *map, struct ioas_domain *dom)
 {

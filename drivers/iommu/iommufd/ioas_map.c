@@ -471,12 +471,14 @@ static int begin_drain(struct ioas_map *map, unsigned long start, unsigned long 
 			return -ENOENT;
 		if (area->state != IOAS_AREA_LIVE)
 			return -EBUSY;
+		cond_resched();
 	}
 	for (area = ioas_map_first(map, start, last); area; area = ioas_map_next(area, last)) {
 		area->state = IOAS_AREA_DRAINING;
 		area->next = NULL;
 		*drained = area;
 		drained = &area->next;
+		cond_resched();
 	}
 	return 0;
 }
