@@ -175,10 +175,10 @@ FIXTURE_VARIANT_ADD(memcg, leaf_table)
 	.make = make_leaf_table, .count = 1024, .bytes = 4096,
 };
 
-/* eight bytes for each of 512 pages, and the leaf table */
+/* four bytes for each of 512 pages that are no neighbours, the leaf table, the area and its source */
 FIXTURE_VARIANT_ADD(memcg, store_chunk)
 {
-	.make = make_store_chunk, .count = 512, .bytes = 2 * 4096,
+	.make = make_store_chunk, .count = 1024, .bytes = 512 * 4 + 4096 + 256,
 };
 
 FIXTURE_VARIANT_ADD(memcg, windows)
