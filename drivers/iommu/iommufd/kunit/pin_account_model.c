@@ -75,7 +75,8 @@ static const char *charge(struct account_model *m, int i, unsigned long npages)
 		before = sum(m, NULL, payer->user, BIT(PIN_ACCOUNT_USER));
 	else if (payer->mode == PIN_ACCOUNT_PROCESS)
 		before = sum(m, payer->mm, NULL, BIT(PIN_ACCOUNT_PROCESS));
-	if (payer->mode != PIN_ACCOUNT_NONE)
+	/* No pages fit under any limit */
+	if (npages && payer->mode != PIN_ACCOUNT_NONE)
 		fits = before <= m->limit[i] && npages <= m->limit[i] - before;
 
 	if (pin_account_charge(payer, npages) != (fits ? 0 : -ENOMEM))

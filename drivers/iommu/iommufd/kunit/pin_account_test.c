@@ -154,12 +154,21 @@ static void huge_user_charge_does_not_wrap(struct kunit *test)
 	pin_account_uncharge(account, 5);
 }
 
-static void uncharge_of_nothing(struct kunit *test)
+static void nothing_is_never_too_much(struct kunit *test)
 {
 	struct pin_account *account = payer_new(test, PIN_ACCOUNT_USER, 10);
 
 	pin_account_uncharge(account, 0);
 	expect_charged(test, account, 0, 0, 0);
+
+	/* Nor for who is over a limit that was lowered */
+	KUNIT_EXPECT_EQ(test, pin_account_charge(account, 10), 0);
+	set_limit(account, 0);
+	KUNIT_EXPECT_EQ(test, pin_account_charge(account, 0), 0);
+	account->mode = PIN_ACCOUNT_PROCESS;
+	account->mm->locked_vm = 10;
+	KUNIT_EXPECT_EQ(test, pin_account_charge(account, 0), 0);
+	expect_charged(test, account, 10, 10, 10);
 }
 
 static void privilege_decides_at_open(struct kunit *test)
@@ -259,7 +268,7 @@ static struct kunit_case pin_account_cases[] = {
 	KUNIT_CASE(user_limit_is_read_at_every_charge),
 	KUNIT_CASE(part_of_a_page_in_the_limit_does_not_count),
 	KUNIT_CASE(huge_user_charge_does_not_wrap),
-	KUNIT_CASE(uncharge_of_nothing),
+	KUNIT_CASE(nothing_is_never_too_much),
 	KUNIT_CASE(privilege_decides_at_open),
 	KUNIT_CASE(open_holds_the_payer_until_close),
 	KUNIT_CASE(same_limit_is_that_of_mode_and_payer),
