@@ -394,6 +394,24 @@ static int vfio_read_info(struct world *w)
 	return rc;
 }
 
+static int get_dmabuf(struct world *w)
+{
+	w->dmabuf = test_dmabuf_get(w->iommufd, w->place[DMABUF].length, O_CLOEXEC);
+	return w->dmabuf < 0 ? w->dmabuf : 0;
+}
+
+static int map_dmabuf(struct world *w)
+{
+	const struct place *p = &w->place[DMABUF];
+
+	return ioas_map_file_at(w->iommufd, w->ioas[0], w->dmabuf, 0, p->length, p->iova);
+}
+
+static int map_new_dmabuf(struct world *w)
+{
+	return get_dmabuf(w) ?: map_dmabuf(w);
+}
+
 FIXTURE_VARIANT(command)
 {
 	struct command c;
@@ -488,6 +506,12 @@ COMMAND(access_reads_remotely) { { read_by_access_remotely, .areas = { ALIGNED }
 COMMAND(access_writes) { { write_by_access, .areas = { ALIGNED }, .setup = new_access,
 	.only_answer_may_be_lost = true, .least = 2 } };
 COMMAND(access_replace) { { move_access, .areas = { ALIGNED, PLACE(LARGE) }, .setup = pinned_by_access, .least = 1 } };
+
+COMMAND(map_dmabuf_without_table) { { map_dmabuf, .setup = get_dmabuf, .least = 3 } };
+COMMAND(map_dmabuf) { { map_dmabuf, .setup = get_dmabuf, .tables = { 2 }, .least = 4 } };
+COMMAND(attach_with_dmabuf) { { new_device, .setup = map_new_dmabuf, .areas = { PLACE(SMALL) }, .least = 8 } };
+COMMAND(unmap_dmabuf) { { unmap_all, .setup = map_new_dmabuf, .areas = { ALL }, .tables = { 2 },
+	.only_answer_may_be_lost = true, .least = 2 } };
 
 COMMAND(vfio_ioas_set) { { vfio_set_ioas, .least = 1 } };
 COMMAND(vfio_ioas_get) { { vfio_get_ioas, .setup = vfio_set_ioas, .least = 2 } };
