@@ -275,6 +275,36 @@ TEST_F(mock, device_on_a_page_table)
 	EXPECT_EQ(-EINVAL, mock_device_create(fd, self->dev.stdev, &other));
 }
 
+/* so far it differs from another page table in what was promised only */
+TEST_F(mock, nest_parent_serves_a_device)
+{
+	uint32_t hwpt, other_hwpt, target;
+	int fd = self->iommufd;
+
+	for (int bit = 1; bit < 32; bit++) {
+		uint32_t flag = 1U << bit;
+
+		EXPECT_EQ(-EOPNOTSUPP, hwpt_alloc(fd, self->dev.id, self->ioas, flag, &hwpt)) TH_LOG("bit %d", bit);
+		flag |= IOMMU_HWPT_ALLOC_NEST_PARENT;
+		EXPECT_EQ(-EOPNOTSUPP, hwpt_alloc(fd, self->dev.id, self->ioas, flag, &hwpt)) TH_LOG("bit %d", bit);
+	}
+	ASSERT_EQ(0, ioas_map_at(fd, self->ioas, self->mem, PAGE, IOVA));
+	ASSERT_EQ(0, hwpt_alloc(fd, self->dev.id, self->ioas, IOMMU_HWPT_ALLOC_NEST_PARENT, &hwpt));
+	ASSERT_EQ(0, hwpt_alloc(fd, self->dev.id, self->ioas, IOMMU_HWPT_ALLOC_NEST_PARENT, &other_hwpt));
+	EXPECT_EQ(0, mock_check_map(fd, hwpt, IOVA, PAGE, self->mem));
+	target = hwpt;
+	EXPECT_EQ(0, mock_device_replace(fd, self->dev.stdev, &target));
+	EXPECT_EQ(hwpt, target);
+	/* the page table that the kernel made is gone, and attaching to the IOAS takes no requested one for it */
+	EXPECT_EQ(-ENOENT, iommu_destroy(fd, self->dev.hwpt));
+	target = self->ioas;
+	EXPECT_EQ(0, mock_device_replace(fd, self->dev.stdev, &target));
+	EXPECT_NE(hwpt, target);
+	EXPECT_NE(other_hwpt, target);
+	EXPECT_EQ(0, iommu_destroy(fd, hwpt));
+	EXPECT_EQ(0, iommu_destroy(fd, other_hwpt));
+}
+
 TEST_F(mock, replace)
 {
 	uint32_t ioas, pt = self->dev.hwpt, first = self->dev.hwpt, hwpt;
