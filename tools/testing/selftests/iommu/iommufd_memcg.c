@@ -15,8 +15,11 @@
 #define CGROUP		CGROUPS "iommufd_memcg"
 #define MAPPED		0x100000000UL
 #define WINDOWS		512
-/* The kernel charges ahead, and keeps what it uncharges, in batches of 32 pages a CPU; in the guest there are two. */
-#define SLACK		(2 * 2 * 32 * PAGE)
+/*
+ * The kernel charges ahead, and keeps what it uncharges, in batches of 64 pages a CPU; in the guest there are two. As
+ * much again as one of them for what the kernel has on the way: a killed process left 3 pages beyond the two.
+ */
+#define SLACK		(3 * 64 * PAGE)
 
 /**
  * struct world - What a process in the cgroup works on
