@@ -197,14 +197,9 @@ static int new_device(struct world *w)
 	return new_device_on(w, w->ioas[0]);
 }
 
-static int new_device_on_table(struct world *w)
+static int replace_by(struct world *w, int device, uint32_t pt)
 {
-	return new_device_on(w, w->hwpt);
-}
-
-static int replace_by(struct world *w, uint32_t pt)
-{
-	int rc = mock_device_replace(w->iommufd, w->dev[0].stdev, &pt);
+	int rc = mock_device_replace(w->iommufd, w->dev[device].stdev, &pt);
 
 	if (!rc)
 		w->out[0] = pt;
@@ -213,12 +208,17 @@ static int replace_by(struct world *w, uint32_t pt)
 
 static int replace_by_ioas(struct world *w)
 {
-	return replace_by(w, w->ioas[1]);
+	return replace_by(w, 0, w->ioas[1]);
+}
+
+static int replace_by_first(struct world *w)
+{
+	return replace_by(w, 1, w->ioas[0]);
 }
 
 static int replace_by_table(struct world *w)
 {
-	return replace_by(w, w->hwpt);
+	return replace_by(w, 0, w->hwpt);
 }
 
 static int on_table(struct world *w)
@@ -477,12 +477,11 @@ COMMAND(change_process_of_shared_areas) { { take_over, .areas = { ALIGNED }, .ta
 COMMAND(change_process_of_the_dead) { { take_over, .areas = { ALIGNED }, .tables = { 1 }, .file = true,
 	.setup = leave, .other_process = true, .least = 1 } };
 
-COMMAND(attach) { { new_device, .areas = { ALL | PLACE(LARGE) }, .least = 20 } };
-COMMAND(attach_beside_access) { { new_device, .setup = middle_pinned_by_access, .areas = { PLACE(SMALL) },
-	.least = 20 } };
-COMMAND(attach_of_file) { { new_device, .areas = { PLACE(SMALL) }, .file = true, .least = 20 } };
-COMMAND(attach_to_shared_table) { { new_device, .areas = { PLACE(SMALL) }, .tables = { 1 }, .least = 20 } };
-COMMAND(attach_to_hwpt) { { new_device_on_table, .areas = { PLACE(SMALL) }, .tables = { 2 }, .least = 20 } };
+COMMAND(attach) { { new_device, .areas = { ALL }, .least = 20 } };
+COMMAND(replace_by_ioas_with_access) { { replace_by_first, .setup = middle_pinned_by_access, .tables = { 0, 1 },
+	.areas = { PLACE(SMALL) }, .least = 8 } };
+COMMAND(replace_by_ioas_with_file) { { replace_by_first, .areas = { ALIGNED }, .tables = { 0, 1 }, .file = true,
+	.least = 8 } };
 COMMAND(replace_ioas_by_ioas) { { replace_by_ioas, .areas = { ALIGNED, ALL }, .tables = { 1 }, .least = 8 } };
 COMMAND(replace_ioas_by_ioas_with_table) { { replace_by_ioas, .areas = { ALIGNED, ALL }, .tables = { 1, 1 },
 	.least = 2 } };
@@ -509,7 +508,8 @@ COMMAND(access_replace) { { move_access, .areas = { ALIGNED, PLACE(LARGE) }, .se
 
 COMMAND(map_dmabuf_without_table) { { map_dmabuf, .setup = get_dmabuf, .least = 3 } };
 COMMAND(map_dmabuf) { { map_dmabuf, .setup = get_dmabuf, .tables = { 2 }, .least = 4 } };
-COMMAND(attach_with_dmabuf) { { new_device, .setup = map_new_dmabuf, .areas = { PLACE(SMALL) }, .least = 8 } };
+COMMAND(replace_by_ioas_with_dmabuf) { { replace_by_first, .setup = map_new_dmabuf, .areas = { PLACE(SMALL) },
+	.tables = { 0, 1 }, .least = 8 } };
 COMMAND(unmap_dmabuf) { { unmap_all, .setup = map_new_dmabuf, .areas = { ALL }, .tables = { 2 },
 	.only_answer_may_be_lost = true, .least = 2 } };
 
@@ -576,9 +576,10 @@ static bool end_of_one_failure(int fd, __attribute__((unused)) int rc)
 /* What can be allocated before memory is gone grows by little at first, and by more where much has been allocated. */
 static void let_memory_run_out(int fd, int n)
 {
+	int step = n - 1;
 	char text[16];
 
-	snprintf(text, sizeof(text), "%d", getenv("LONG") ? (n - 1) * 64 : (n - 1) * (n - 1) * 64);
+	snprintf(text, sizeof(text), "%d", getenv("LONG") ? step * 64 : step * step * step * 32);
 	write_file("/sys/kernel/debug/failslab/space", text);
 	while (pwrite(fd, "1", 1, 0) < 0)
 		;
