@@ -27,9 +27,8 @@ static const struct iommu_ops *device_ops(struct device *dev)
  * the driver has a domain_alloc_settled() operation. For another driver this is what iommu_domain_alloc() gives.
  *
  * Context: May sleep. @dev stays in its group meanwhile.
- * Return: the domain, freed by iommu_domain_free(); or an ERR_PTR: -ENODEV without an IOMMU; -EOPNOTSUPP for a flag that the driver does not
- * know or the hardware cannot do;
- * -ENOMEM; or another error of the driver.
+ * Return: the domain, freed by iommu_domain_free(); or an ERR_PTR: -ENODEV without an IOMMU; -EOPNOTSUPP for a flag
+ * that the driver does not know or the hardware cannot do; -ENOMEM; or another error of the driver.
  */
 struct iommu_domain *iommu_domain_alloc_for_device(struct device *dev, u32 flags)
 {

@@ -3,12 +3,14 @@
  * The kernel side of /dev/iommu: what a device driver calls that hands its device to user space.
  *
  * The order of a device's life is bind, then any number of attach and detach, then unbind. A driver calls these from
- * its own file operations; none of them may be called from interrupt context, and no caller may hold mmap_lock. A device
- * that does its DMA in software (an mdev) uses an access instead: create, attach, then pin pages or copy, destroy.
+ * its own file operations; none of them may be called from interrupt context, and no caller may hold mmap_lock. A
+ * device that does its DMA in software (an mdev) uses an access instead: create, attach, then pin pages or copy,
+ * destroy.
  */
 #ifndef __LINUX_IOMMUFD_H
 #define __LINUX_IOMMUFD_H
 
+#include <linux/bits.h>
 #include <linux/types.h>
 
 struct device;
@@ -57,8 +59,8 @@ struct iommufd_access_ops {
 };
 
 /* What iommufd_access_pin_pages() and iommufd_access_rw() are asked for */
-#define IOMMUFD_ACCESS_WRITE	(1U << 0)	/* memory is going to be written; otherwise it is read */
-#define IOMMUFD_ACCESS_REMOTE	(1U << 1)	/* treat the memory as that of another process, although it is the caller's */
+#define IOMMUFD_ACCESS_WRITE	BIT(0)	/* memory is going to be written; otherwise it is read */
+#define IOMMUFD_ACCESS_REMOTE	BIT(1)	/* treat memory as that of another process, although it is the caller's */
 
 struct iommufd_access *iommufd_access_create(struct iommufd_ctx *ictx, const struct iommufd_access_ops *ops,
 					     void *data);

@@ -27,8 +27,8 @@ struct pin_dmabuf {
 /**
  * struct pin_dmabuf_user - One who lets a device at a dma-buf
  * @entry: in pin_dmabuf->users
- * @revoke: called with the reservation lock held, after the entry was taken out: when it returns no device may reach the
- *	    buffer through this user
+ * @revoke: called with the reservation lock held, after the entry was taken out: when it returns no device may reach
+ *	    the buffer through this user
  */
 struct pin_dmabuf_user {
 	struct list_head entry;
