@@ -219,6 +219,11 @@ TEST_F(copy, onto_a_mapping_is_eexist_and_changes_nothing)
 
 		EXPECT_EQ_FOR(-EEXIST, ioas_copy_to(self->fd, self->dst, to, self->src, IOVA, 8 * PAGE), "%d", first);
 	}
+	/* also when they share no more than one unit */
+	EXPECT_EQ(-EEXIST, ioas_copy_to(self->fd, self->dst, COPY - 4 * PAGE + variant->align, self->src, IOVA,
+					8 * PAGE));
+	EXPECT_EQ(-EEXIST, ioas_copy_to(self->fd, self->dst, COPY + 6 * PAGE - variant->align, self->src, IOVA,
+					8 * PAGE));
 	EXPECT_TRUE(mock_space_maps(self->to, COPY + 4 * PAGE, 2 * PAGE, self->mem + 32 * PAGE));
 	EXPECT_TRUE(mock_space_maps_nothing(self->to, COPY, 4 * PAGE, self->mem));
 	EXPECT_EQ(0, test_check_pins(self->fd, self->mem, 8 * PAGE, PINS_SOURCE));

@@ -491,6 +491,8 @@ COMMAND(replace_hwpt_by_ioas) { { replace_by_ioas, .areas = { ALL, ALIGNED }, .t
 
 COMMAND(create_access) { { new_access, .areas = { ALL }, .least = 4 } };
 COMMAND(create_pinning_access) { { new_pinning_access, .areas = { ALIGNED }, .tables = { 1 }, .least = 4 } };
+COMMAND(create_access_of_many) { { new_pinning_access, .areas = { ALIGNED }, .tables = { 1 }, .objects = 57,
+	.least = 4 } };
 COMMAND(access_pins_two_areas) { { pin_two_areas, .areas = { ALIGNED }, .setup = new_pinning_access, .least = 4 } };
 COMMAND(access_pins_beside_table) { { pin_two_areas, .areas = { ALIGNED }, .tables = { 1 },
 	.setup = new_pinning_access, .least = 4 } };
@@ -692,6 +694,16 @@ static int hole_in_memory(struct world *w)
 	return munmap(w->mem + 700 * PAGE, PAGE) ? -errno : 0;
 }
 
+/* What is missing for a page table is there before what an access has pinned, and not behind it */
+static int middle_pinned_and_hole(struct world *w)
+{
+	int rc = middle_pinned_by_access(w);
+
+	if (!rc && munmap(w->mem + 6 * PAGE, PAGE))
+		rc = -errno;
+	return rc;
+}
+
 static int short_file(struct world *w)
 {
 	return ftruncate(w->file, 700 * PAGE) ? -errno : 0;
@@ -770,6 +782,8 @@ REFUSAL(unmap_cutting) { -ENOENT, { unmap_cutting, .tables = { 2 }, .areas = { A
 REFUSAL(attach_over_limit) { -ENOMEM, { new_device, .setup = limit_to_100, .areas = { ALL | PLACE(LARGE) } } };
 REFUSAL(attach_with_hole_in_memory) { -EFAULT, { new_device, .setup = hole_in_memory, .areas = { ALL | PLACE(LARGE) },
 	.fresh = true } };
+REFUSAL(attach_beside_access_with_hole_in_memory) { -EFAULT, { new_device, .setup = middle_pinned_and_hole,
+	.areas = { PLACE(SMALL) }, .fresh = true } };
 REFUSAL(attach_beside_table) { -EADDRINUSE, { new_device_on_other, .setup = area_below_the_table,
 	.areas = { ALL, ALL } } };
 REFUSAL(attach_unaligned) { -EADDRINUSE, { new_device_on_other, .setup = area_of_bytes, .areas = { ALL, ALL } } };
