@@ -74,6 +74,30 @@ TEST_F(dmabuf, parts_of_it_are_mapped_where_they_are)
 	EXPECT_EQ(0, mock_check_map(self->iommufd, dev.hwpt, iova, 3 * PAGE, self->view + 2 * PAGE));
 }
 
+TEST_F(dmabuf, each_mapping_leaves_each_page_table_by_itself)
+{
+	struct mock_device dev;
+	uint32_t more;
+
+	ASSERT_EQ(0, mock_device_create(self->iommufd, self->ioas, &dev));
+	ASSERT_EQ(0, hwpt_alloc(self->iommufd, dev.id, self->ioas, 0, &more));
+	ASSERT_EQ(0, ioas_map_file_at(self->iommufd, self->ioas, self->buf, 0, BUF_SIZE, IOVA));
+	/* on the same source, so that all are in one list */
+	ASSERT_EQ(0, ioas_copy_to(self->iommufd, self->ioas, 2 * IOVA, self->ioas, IOVA, BUF_SIZE));
+	ASSERT_EQ(0, iommu_destroy(self->iommufd, more));
+	EXPECT_THERE(dev.hwpt, IOVA);
+	EXPECT_THERE(dev.hwpt, 2 * IOVA);
+	ASSERT_EQ(0, ioas_unmap(self->iommufd, self->ioas, 2 * IOVA, BUF_SIZE, NULL));
+	EXPECT_THERE(dev.hwpt, IOVA);
+	EXPECT_GONE(dev.hwpt, 2 * IOVA);
+	/* in the page table that came last, too */
+	ASSERT_EQ(0, hwpt_alloc(self->iommufd, dev.id, self->ioas, 0, &more));
+	EXPECT_THERE(more, IOVA);
+	ASSERT_EQ(0, ioas_unmap_all(self->iommufd, self->ioas));
+	EXPECT_GONE(dev.hwpt, IOVA);
+	EXPECT_GONE(more, IOVA);
+}
+
 TEST_F(dmabuf, what_lies_outside_is_einval)
 {
 	struct mock_device dev;
