@@ -158,19 +158,19 @@ FIXTURE_VARIANT(memcg)
 
 FIXTURE_VARIANT_ADD(memcg, ioas)
 {
-	.make = make_ioas, .count = 16384, .bytes = 256,
+	.make = make_ioas, .count = 6144, .bytes = 256,
 };
 
 /* the area, and where its pages come from */
 FIXTURE_VARIANT_ADD(memcg, area)
 {
-	.make = make_area, .count = 16384, .bytes = 256,
+	.make = make_area, .count = 8192, .bytes = 256,
 };
 
 /* the top table, the driver's domain and the object: so many that the smaller ones show above the slack */
 FIXTURE_VARIANT_ADD(memcg, page_table)
 {
-	.make = make_page_table, .count = 8192, .bytes = 4096 + 232,
+	.make = make_page_table, .count = 8192, .bytes = 4096 + 350,
 };
 
 FIXTURE_VARIANT_ADD(memcg, leaf_table)
@@ -191,7 +191,7 @@ FIXTURE_VARIANT_ADD(memcg, windows)
 
 FIXTURE_VARIANT_ADD(memcg, reserved)
 {
-	.make = make_reserved, .count = 65536, .bytes = 48,
+	.make = make_reserved, .count = 32768, .bytes = 48,
 };
 
 FIXTURE_SETUP(memcg)
