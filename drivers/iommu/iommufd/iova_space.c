@@ -369,6 +369,7 @@ void iova_space_unreserve(struct iova_space *space, const void *owner)
 		struct iova_reserved *reserved = container_of(node, struct iova_reserved, node);
 
 		next = interval_tree_iter_next(node, 0, ULONG_MAX);
+		cond_resched();
 		if (reserved->owner != owner)
 			continue;
 		interval_tree_remove(node, &space->reserved);

@@ -170,7 +170,7 @@ FIXTURE_VARIANT_ADD(memcg, area)
 /* the top table, the driver's domain and the object: so many that the smaller ones show above the slack */
 FIXTURE_VARIANT_ADD(memcg, page_table)
 {
-	.make = make_page_table, .count = 8192, .bytes = 4096 + 350,
+	.make = make_page_table, .count = 4096, .bytes = 4096 + 376,
 };
 
 FIXTURE_VARIANT_ADD(memcg, leaf_table)
