@@ -281,12 +281,10 @@ static unsigned long auto_alignment(unsigned long memory, unsigned long length)
 int iommufd_map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct ioas_area *areas,
 		      u32 flags, unsigned long memory, u64 *iova)
 {
-	unsigned long length = 0, start = *iova, align = 0, last;
-	struct ioas_area *area;
+	unsigned long length = ioas_areas_length(areas);
+	unsigned long start = *iova, align = 0, last;
 	int rc;
 
-	for (area = areas; area; area = area->next)
-		length += ioas_area_length(area);
 	if (!(flags & IOMMU_IOAS_MAP_FIXED_IOVA)) {
 		align = auto_alignment(memory, length);
 	} else if (check_add_overflow(start, length - 1, &last)) {

@@ -130,6 +130,21 @@ static void depopulate(struct ioas_map *map, struct ioas_area *area)
 }
 
 /**
+ * ioas_areas_length() - How long a chain of areas is
+ * @areas: chain, may be empty
+ *
+ * Return: bytes.
+ */
+unsigned long ioas_areas_length(struct ioas_area *areas)
+{
+	unsigned long length = 0;
+
+	for (; areas; areas = areas->next)
+		length += ioas_area_length(areas);
+	return length;
+}
+
+/**
  * ioas_areas_free() - Drop areas that are not mapped, or not any more
  * @areas: chain, may be empty
  */
@@ -152,15 +167,6 @@ static void unclaim(struct ioas_map *map, struct ioas_area *areas, struct ioas_a
 	lockdep_assert_held_write(&map->space.rwsem);
 	for (area = areas; area != end; area = area->next)
 		iova_space_unclaim(&map->space, &area->claim);
-}
-
-static unsigned long chain_length(struct ioas_area *areas)
-{
-	unsigned long length = 0;
-
-	for (; areas; areas = areas->next)
-		length += ioas_area_length(areas);
-	return length;
 }
 
 static bool chain_aligned(struct ioas_area *areas, unsigned long mask)
@@ -198,7 +204,7 @@ static int claim(struct ioas_map *map, struct ioas_area *areas, unsigned long *i
 	if (!chain_aligned(areas, map->space.alignment - 1))
 		rc = -EINVAL;
 	else if (align)
-		rc = iova_space_find(&map->space, chain_length(areas), align, iova);
+		rc = iova_space_find(&map->space, ioas_areas_length(areas), align, iova);
 	if (!rc)
 		rc = claim_at(map, areas, *iova);
 	up_write(&map->space.rwsem);

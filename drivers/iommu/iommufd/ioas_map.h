@@ -77,6 +77,7 @@ void ioas_map_init(struct ioas_map *map);
 void ioas_map_destroy(struct ioas_map *map);
 
 struct ioas_area *ioas_area_create(struct pinned *p, u64 byte, unsigned long length, int prot);
+unsigned long ioas_areas_length(struct ioas_area *areas);
 void ioas_areas_free(struct ioas_area *areas);
 struct ioas_area *ioas_map_gather(struct ioas_map *map, unsigned long start, unsigned long last, int prot);
 int ioas_map_begin(struct ioas_map *map, struct ioas_area *areas, unsigned long *iova, unsigned long align);
