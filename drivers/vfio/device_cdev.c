@@ -149,7 +149,7 @@ static long node_attach(struct vfio_device *device, struct vfio_device_attach_io
 		return attach.argsz < sizeof(attach) ? -EINVAL : -EOPNOTSUPP;
 
 	reply.old = attach.pt_id;
-	rc = iommufd_device_attach(device->iommufd_device, attach.pt_id, report_pt_id, &reply);
+	rc = iommufd_device_attach(device->iommufd_device, IOMMUFD_NO_PASID, attach.pt_id, 0, report_pt_id, &reply);
 	/* A caller that tries again must find its question, not the answer to a failed one */
 	if (rc && reply.written && put_user(reply.old, reply.uptr))
 		return -EFAULT;
@@ -168,7 +168,7 @@ static long node_detach(struct vfio_device *device, struct vfio_device_detach_io
 	if (detach.flags & VFIO_DEVICE_DETACH_PASID)
 		return detach.argsz < sizeof(detach) ? -EINVAL : -EOPNOTSUPP;
 
-	iommufd_device_detach(device->iommufd_device);
+	iommufd_device_detach(device->iommufd_device, IOMMUFD_NO_PASID);
 	return 0;
 }
 

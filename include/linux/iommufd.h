@@ -11,6 +11,7 @@
 #define __LINUX_IOMMUFD_H
 
 #include <linux/bits.h>
+#include <linux/ioasid.h>
 #include <linux/types.h>
 
 struct device;
@@ -44,8 +45,16 @@ struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct devi
 void iommufd_device_unbind(struct iommufd_device *idev);
 u32 iommufd_device_id(struct iommufd_device *idev);
 
-int iommufd_device_attach(struct iommufd_device *idev, u32 pt_id, iommufd_report_fn report, void *data);
-void iommufd_device_detach(struct iommufd_device *idev);
+/* In place of a PASID: the requests that carry none */
+#define IOMMUFD_NO_PASID	0U
+
+/* How iommufd_device_attach() treats a device that is or is not attached already. With neither it takes both. */
+#define IOMMUFD_ATTACH_FIRST	BIT(0)	/* refuse one that is */
+#define IOMMUFD_ATTACH_REPLACE	BIT(1)	/* refuse one that is not */
+
+int iommufd_device_attach(struct iommufd_device *idev, ioasid_t pasid, u32 pt_id, unsigned int how,
+			  iommufd_report_fn report, void *data);
+void iommufd_device_detach(struct iommufd_device *idev, ioasid_t pasid);
 
 /**
  * struct iommufd_access_ops - How an emulated device is told that memory goes

@@ -100,6 +100,7 @@ static struct iommufd_hwpt *record_group(struct iommufd_group *igroup, struct io
  * iommufd_attach() - Make a device translate through a page table
  * @member: device
  * @hwpt: page table, held busy by the caller
+ * @how: 0, IOMMUFD_ATTACH_FIRST or IOMMUFD_ATTACH_REPLACE
  * @report: told the id of @hwpt before anything changes, may be NULL
  * @data: for @report
  * @left: out: page table that the group has left, or NULL; the caller passes it to iommufd_hwpt_unused() once it holds
@@ -107,13 +108,14 @@ static struct iommufd_hwpt *record_group(struct iommufd_group *igroup, struct io
  *
  * On error the device and its group are where they were, and translate as before.
  *
- * Return: 0; -EXDEV if a sibling of the group uses another page table; -EINVAL if the page table does not fit a device;
+ * Return: 0; -EBUSY or -EINVAL if @how does not allow it; -EXDEV if a sibling of the group uses another page table;
+ * -EINVAL if the page table does not fit a device;
  * -EADDRINUSE if a region the group reserves is mapped or promised; -EBUSY if the group's domain is in other hands;
  * -EOPNOTSUPP if the driver cannot replace, or the platform's MSI doorbells are translated; -ENOMEM; -EINTR; what
  * @report says.
  */
-int iommufd_attach(struct iommufd_member *member, struct iommufd_hwpt *hwpt, iommufd_report_fn report, void *data,
-		   struct iommufd_hwpt **left)
+int iommufd_attach(struct iommufd_member *member, struct iommufd_hwpt *hwpt, unsigned int how,
+		   iommufd_report_fn report, void *data, struct iommufd_hwpt **left)
 {
 	struct iommufd_group *igroup = member->igroup;
 	struct iommufd_ioas *old_ioas;
@@ -124,6 +126,12 @@ int iommufd_attach(struct iommufd_member *member, struct iommufd_hwpt *hwpt, iom
 	rc = mutex_lock_killable(&igroup->lock);
 	if (rc)
 		return rc;
+	if (member->attached && (how & IOMMUFD_ATTACH_FIRST))
+		rc = -EBUSY;
+	else if (!member->attached && (how & IOMMUFD_ATTACH_REPLACE))
+		rc = -EINVAL;
+	if (rc)
+		goto out;
 	if (igroup->hwpt && igroup->hwpt != hwpt && !member->attached) {
 		rc = -EXDEV;
 		goto out;
@@ -173,8 +181,8 @@ void iommufd_detach(struct iommufd_member *member)
 		member->attached = false;
 		if (!--igroup->members) {
 			/*
-			 * The page table may be freed next. A driver that cannot attach the blocking domain must block
-			 * the device all the same, as VT-d does.
+			 * The page table may be freed next. A driver that cannot attach the blocking domain must
+			 * block the device all the same, as VT-d does.
 			 */
 			iommu_detach_group(igroup->hwpt->dom.domain, igroup->group);
 			commit_reserve(igroup->hwpt->ioas, igroup);

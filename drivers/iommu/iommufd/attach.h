@@ -7,8 +7,8 @@
 #include "group.h"
 #include "hwpt_paging.h"
 
-int iommufd_attach(struct iommufd_member *member, struct iommufd_hwpt *hwpt, iommufd_report_fn report, void *data,
-		   struct iommufd_hwpt **left);
+int iommufd_attach(struct iommufd_member *member, struct iommufd_hwpt *hwpt, unsigned int how,
+		   iommufd_report_fn report, void *data, struct iommufd_hwpt **left);
 void iommufd_detach(struct iommufd_member *member);
 
 #endif

@@ -17,8 +17,8 @@ static bool does_not_fit(int rc)
 	return rc == -EINVAL;
 }
 
-static int attach_existing(struct iommufd_member *member, struct iommufd_ioas *ioas, iommufd_report_fn report,
-			   void *data, struct iommufd_hwpt **left)
+static int attach_existing(struct iommufd_member *member, struct iommufd_ioas *ioas, unsigned int how,
+			   iommufd_report_fn report, void *data, struct iommufd_hwpt **left)
 {
 	struct iommufd_objects *objs = &member->igroup->ictx->objs;
 	struct iommufd_hwpt *hwpt;
@@ -28,7 +28,7 @@ static int attach_existing(struct iommufd_member *member, struct iommufd_ioas *i
 	list_for_each_entry(hwpt, &ioas->auto_hwpts, auto_entry) {
 		if (!iommufd_object_tryget(objs, &hwpt->obj))
 			continue;
-		rc = iommufd_attach(member, hwpt, report, data, left);
+		rc = iommufd_attach(member, hwpt, how, report, data, left);
 		iommufd_object_put(objs, &hwpt->obj);
 		if (!does_not_fit(rc))
 			break;
@@ -36,8 +36,8 @@ static int attach_existing(struct iommufd_member *member, struct iommufd_ioas *i
 	return rc;
 }
 
-static int attach_new(struct iommufd_member *member, struct iommufd_ioas *ioas, iommufd_report_fn report, void *data,
-		      struct iommufd_hwpt **left)
+static int attach_new(struct iommufd_member *member, struct iommufd_ioas *ioas, unsigned int how,
+		      iommufd_report_fn report, void *data, struct iommufd_hwpt **left)
 {
 	struct iommufd_ctx *ictx = member->igroup->ictx;
 	struct iommufd_hwpt *hwpt;
@@ -50,7 +50,7 @@ static int attach_new(struct iommufd_member *member, struct iommufd_ioas *ioas, 
 	/* Visible before it is used: a sibling that moves on at once must find a page table that it can leave */
 	list_add_tail(&hwpt->auto_entry, &ioas->auto_hwpts);
 	iommufd_object_publish_busy(&ictx->objs, &hwpt->obj);
-	rc = iommufd_attach(member, hwpt, report, data, left);
+	rc = iommufd_attach(member, hwpt, how, report, data, left);
 	if (rc)
 		*left = hwpt;
 	else
@@ -62,12 +62,14 @@ static int attach_new(struct iommufd_member *member, struct iommufd_ioas *ioas, 
  * iommufd_attach_ioas() - Make a device translate through a page table of an IOAS
  * @member: device
  * @ioas: IOAS, held busy by the caller
+ * @how: 0, IOMMUFD_ATTACH_FIRST or IOMMUFD_ATTACH_REPLACE
  * @report: told the id of the page table before anything changes; the last one it is told is the one
  * @data: for @report
  *
  * Return: as iommufd_attach() and iommufd_hwpt_create().
  */
-int iommufd_attach_ioas(struct iommufd_member *member, struct iommufd_ioas *ioas, iommufd_report_fn report, void *data)
+int iommufd_attach_ioas(struct iommufd_member *member, struct iommufd_ioas *ioas, unsigned int how,
+			iommufd_report_fn report, void *data)
 {
 	struct iommufd_hwpt *left = NULL;
 	int rc;
@@ -75,9 +77,9 @@ int iommufd_attach_ioas(struct iommufd_member *member, struct iommufd_ioas *ioas
 	rc = mutex_lock_killable(&ioas->auto_lock);
 	if (rc)
 		return rc;
-	rc = attach_existing(member, ioas, report, data, &left);
+	rc = attach_existing(member, ioas, how, report, data, &left);
 	if (does_not_fit(rc))
-		rc = attach_new(member, ioas, report, data, &left);
+		rc = attach_new(member, ioas, how, report, data, &left);
 	mutex_unlock(&ioas->auto_lock);
 	if (left)
 		iommufd_hwpt_unused(left);

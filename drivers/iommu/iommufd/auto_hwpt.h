@@ -4,6 +4,7 @@
 
 #include "attach.h"
 
-int iommufd_attach_ioas(struct iommufd_member *member, struct iommufd_ioas *ioas, iommufd_report_fn report, void *data);
+int iommufd_attach_ioas(struct iommufd_member *member, struct iommufd_ioas *ioas, unsigned int how,
+			iommufd_report_fn report, void *data);
 
 #endif

@@ -148,32 +148,39 @@ EXPORT_SYMBOL_GPL(iommufd_device_id);
 /**
  * iommufd_device_attach() - Attach a device, or replace what it is attached to
  * @idev: bound device
+ * @pasid: IOMMUFD_NO_PASID; PASIDs are not offered yet
  * @pt_id: id of an IOAS, for which a page table is found or made, or of a page table
+ * @how: 0, IOMMUFD_ATTACH_FIRST or IOMMUFD_ATTACH_REPLACE
  * @report: told the page table before anything changes, may be NULL
  * @data: for @report
  *
  * A device that is attached moves without a moment in which its DMA is blocked, and all devices of its group move
  * with it; the same call for one of them then has nothing left to do. On error all of them are where they were.
  *
- * Return: 0; -ENOENT if there is no such object; -EINVAL if it is of another kind, does not fit the device, or the
- * device is not attached and a sibling uses another page table; and the rest as iommufd_attach() and
+ * Return: 0; -EOPNOTSUPP for a PASID; -ENOENT if there is no such object; -EINVAL if it is of another kind, does not fit
+ * the device, or the device is not attached and a sibling uses another page table; and the rest as iommufd_attach() and
  * iommufd_hwpt_create().
  */
-int iommufd_device_attach(struct iommufd_device *idev, u32 pt_id, iommufd_report_fn report, void *data)
+int iommufd_device_attach(struct iommufd_device *idev, ioasid_t pasid, u32 pt_id, unsigned int how,
+			  iommufd_report_fn report, void *data)
 {
 	struct iommufd_objects *objs = &idev->ictx->objs;
 	struct iommufd_hwpt *left = NULL;
 	struct iommufd_object *obj;
 	int rc;
 
+	if (pasid != IOMMUFD_NO_PASID)
+		return -EOPNOTSUPP;
 	obj = iommufd_object_get(objs, pt_id, NULL);
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
 
 	if (obj->ops == &iommufd_hwpt_paging_ops)
-		rc = iommufd_attach(&idev->member, container_of(obj, struct iommufd_hwpt, obj), report, data, &left);
+		rc = iommufd_attach(&idev->member, container_of(obj, struct iommufd_hwpt, obj), how, report, data,
+				    &left);
 	else if (obj->ops == &iommufd_ioas_ops)
-		rc = iommufd_attach_ioas(&idev->member, container_of(obj, struct iommufd_ioas, obj), report, data);
+		rc = iommufd_attach_ioas(&idev->member, container_of(obj, struct iommufd_ioas, obj), how, report,
+					 data);
 	else
 		rc = -EINVAL;
 
@@ -187,12 +194,14 @@ EXPORT_SYMBOL_GPL(iommufd_device_attach);
 /**
  * iommufd_device_detach() - Block a device's DMA
  * @idev: bound device; one that is not attached is fine
+ * @pasid: IOMMUFD_NO_PASID; no PASID is ever attached
  *
  * The group's DMA is blocked once none of its devices is attached.
  */
-void iommufd_device_detach(struct iommufd_device *idev)
+void iommufd_device_detach(struct iommufd_device *idev, ioasid_t pasid)
 {
-	iommufd_detach(&idev->member);
+	if (pasid == IOMMUFD_NO_PASID)
+		iommufd_detach(&idev->member);
 }
 EXPORT_SYMBOL_GPL(iommufd_device_detach);
 

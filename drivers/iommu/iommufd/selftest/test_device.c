@@ -108,7 +108,8 @@ static int create_and_attach(struct iommufd_ucmd *ucmd, u32 flags)
 		return PTR_ERR(tdev);
 	cmd->mock_domain.out_stdev_id = tdev->obj.id;
 	cmd->mock_domain.out_idev_id = iommufd_device_id(tdev->idev);
-	rc = iommufd_device_attach(tdev->idev, cmd->id, report_new_device, ucmd);
+	rc = iommufd_device_attach(tdev->idev, IOMMUFD_NO_PASID, cmd->id, IOMMUFD_ATTACH_FIRST, report_new_device,
+				   ucmd);
 	if (rc) {
 		iommufd_object_cancel(&ictx->objs, &tdev->obj);
 		test_device_free(tdev);
@@ -169,7 +170,8 @@ int iommufd_test_mock_domain_replace(struct iommufd_ucmd *ucmd)
 	tdev = get_test_device(ucmd->ictx, cmd->id);
 	if (IS_ERR(tdev))
 		return PTR_ERR(tdev);
-	rc = iommufd_device_attach(tdev->idev, cmd->mock_domain_replace.pt_id, report_replacement, ucmd);
+	rc = iommufd_device_attach(tdev->idev, IOMMUFD_NO_PASID, cmd->mock_domain_replace.pt_id,
+				   IOMMUFD_ATTACH_REPLACE, report_replacement, ucmd);
 	iommufd_object_put(&ucmd->ictx->objs, &tdev->obj);
 	return rc;
 }
