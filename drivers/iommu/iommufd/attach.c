@@ -20,6 +20,7 @@
 
 #include "../iommu-priv.h"
 #include "attach.h"
+#include "ioas.h"
 
 /* Reserve the regions of all devices of the group for the time after the switch, beside those of the time before */
 static int begin_reserve(struct iommufd_ioas *ioas, struct iommufd_group *igroup)
@@ -67,9 +68,9 @@ static int switch_group(struct iommufd_group *igroup, struct iommufd_hwpt *hwpt)
 	struct iommufd_hwpt *old = igroup->hwpt;
 
 	if (!old)
-		return iommu_group_attach_domain(igroup->group, hwpt->dom.domain);
+		return iommu_group_attach_domain(igroup->group, hwpt->domain);
 	if (old != hwpt)
-		return iommu_group_replace_domain(igroup->group, old->dom.domain, hwpt->dom.domain);
+		return iommu_group_replace_domain(igroup->group, old->domain, hwpt->domain);
 	return 0;
 }
 
@@ -184,7 +185,7 @@ void iommufd_detach(struct iommufd_member *member)
 			 * The page table may be freed next. A driver that cannot attach the blocking domain must
 			 * block the device all the same, as VT-d does.
 			 */
-			iommu_detach_group(igroup->hwpt->dom.domain, igroup->group);
+			iommu_detach_group(igroup->hwpt->domain, igroup->group);
 			commit_reserve(igroup->hwpt->ioas, igroup);
 			left = record_group(igroup, NULL);
 		}

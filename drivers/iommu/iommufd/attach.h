@@ -5,7 +5,7 @@
 #include <linux/iommufd.h>
 
 #include "group.h"
-#include "hwpt_paging.h"
+#include "hwpt.h"
 
 int iommufd_attach(struct iommufd_member *member, struct iommufd_hwpt *hwpt, unsigned int how,
 		   iommufd_report_fn report, void *data, struct iommufd_hwpt **left);

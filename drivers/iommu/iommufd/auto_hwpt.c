@@ -10,6 +10,7 @@
 #include <linux/err.h>
 
 #include "auto_hwpt.h"
+#include "hwpt_paging.h"
 
 /* Does the error say that this page table does not fit, so that another may? */
 static bool does_not_fit(int rc)

@@ -18,6 +18,7 @@
 #include "attach.h"
 #include "auto_hwpt.h"
 #include "device.h"
+#include "hwpt_paging.h"
 
 static bool allow_unsafe_interrupts;
 module_param(allow_unsafe_interrupts, bool, 0644);

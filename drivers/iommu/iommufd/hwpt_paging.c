@@ -9,31 +9,27 @@
  */
 #include <linux/iommu.h>
 #include <linux/slab.h>
+#include <uapi/linux/iommufd.h>
 
 #include "../iommu-priv.h"
 #include "hwpt_paging.h"
 
-/* Everything but the id, which is cancelled or erased before */
-static void hwpt_free(struct iommufd_hwpt *hwpt)
-{
-	ioas_map_remove_domain(&hwpt->ioas->map, &hwpt->dom);
-	iommu_domain_free(hwpt->dom.domain);
-	iommufd_object_unlink(&hwpt->ictx->objs, &hwpt->ioas->obj);
-	kfree(hwpt);
-}
-
-static void hwpt_object_destroy(struct iommufd_object *obj)
+static void hwpt_paging_destroy(struct iommufd_object *obj)
 {
 	struct iommufd_hwpt *hwpt = container_of(obj, struct iommufd_hwpt, obj);
+	struct iommufd_hwpt_paging *paging = container_of(hwpt, struct iommufd_hwpt_paging, common);
 
 	mutex_lock(&hwpt->ioas->auto_lock);
 	list_del_init(&hwpt->auto_entry);
 	mutex_unlock(&hwpt->ioas->auto_lock);
-	hwpt_free(hwpt);
+	ioas_map_remove_domain(&hwpt->ioas->map, &paging->dom);
+	iommu_domain_free(hwpt->domain);
+	iommufd_object_unlink(&hwpt->ictx->objs, &hwpt->ioas->obj);
+	kfree(paging);
 }
 
 const struct iommufd_object_ops iommufd_hwpt_paging_ops = {
-	.destroy = hwpt_object_destroy,
+	.destroy = hwpt_paging_destroy,
 	.user_destroy = true,
 };
 
@@ -52,57 +48,37 @@ const struct iommufd_object_ops iommufd_hwpt_paging_ops = {
 struct iommufd_hwpt *iommufd_hwpt_create(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, struct device *dev,
 					 u32 flags)
 {
-	struct iommufd_hwpt *hwpt = kzalloc(sizeof(*hwpt), GFP_KERNEL_ACCOUNT);
+	struct iommufd_hwpt_paging *paging = kzalloc(sizeof(*paging), GFP_KERNEL_ACCOUNT);
+	struct iommufd_hwpt *hwpt;
 	int rc;
 
-	if (!hwpt)
+	if (!paging)
 		return ERR_PTR(-ENOMEM);
+	hwpt = &paging->common;
 	hwpt->ictx = ictx;
 	hwpt->ioas = ioas;
 	INIT_LIST_HEAD(&hwpt->auto_entry);
+	paging->nest_parent = flags & IOMMU_HWPT_ALLOC_NEST_PARENT;
 	rc = iommufd_object_reserve(&ictx->objs, &hwpt->obj, &iommufd_hwpt_paging_ops);
 	if (rc)
 		goto err_free;
-	hwpt->dom.domain = iommu_domain_alloc_for_device(dev, flags);
-	if (IS_ERR(hwpt->dom.domain)) {
-		rc = PTR_ERR(hwpt->dom.domain);
+	hwpt->domain = iommu_domain_alloc_for_device(dev, flags);
+	if (IS_ERR(hwpt->domain)) {
+		rc = PTR_ERR(hwpt->domain);
 		goto err_cancel;
 	}
-	rc = ioas_map_add_domain(&ioas->map, &hwpt->dom);
+	paging->dom.domain = hwpt->domain;
+	rc = ioas_map_add_domain(&ioas->map, &paging->dom);
 	if (rc)
 		goto err_domain;
 	iommufd_object_link(&ictx->objs, &ioas->obj);
 	return hwpt;
 
 err_domain:
-	iommu_domain_free(hwpt->dom.domain);
+	iommu_domain_free(hwpt->domain);
 err_cancel:
 	iommufd_object_cancel(&ictx->objs, &hwpt->obj);
 err_free:
-	kfree(hwpt);
+	kfree(paging);
 	return ERR_PTR(rc);
-}
-
-/**
- * iommufd_hwpt_abandon() - Give up a page table that was not published
- * @hwpt: page table that nothing is attached to
- */
-void iommufd_hwpt_abandon(struct iommufd_hwpt *hwpt)
-{
-	iommufd_object_cancel(&hwpt->ictx->objs, &hwpt->obj);
-	hwpt_free(hwpt);
-}
-
-/**
- * iommufd_hwpt_unused() - A device has left a page table
- * @hwpt: page table that the caller holds busy; the hold is given up
- *
- * One that the kernel made goes when nothing uses it any more. The caller holds no lock of a group or IOAS.
- */
-void iommufd_hwpt_unused(struct iommufd_hwpt *hwpt)
-{
-	if (list_empty_careful(&hwpt->auto_entry))
-		iommufd_object_put(&hwpt->ictx->objs, &hwpt->obj);
-	else
-		iommufd_object_retire(&hwpt->ictx->objs, &hwpt->obj);
 }

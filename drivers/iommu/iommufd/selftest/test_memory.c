@@ -104,7 +104,7 @@ int iommufd_test_check_map(struct iommufd_ucmd *ucmd)
 	obj = iommufd_object_get(&ucmd->ictx->objs, cmd->id, &iommufd_hwpt_paging_ops);
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
-	domain = container_of(obj, struct iommufd_hwpt, obj)->dom.domain;
+	domain = container_of(obj, struct iommufd_hwpt, obj)->domain;
 	if (mock_domain_of(domain))
 		rc = check_domain(domain, cmd->check_map.iova, cmd->check_map.length, cmd->check_map.uptr);
 	iommufd_object_put(&ucmd->ictx->objs, obj);
