@@ -81,16 +81,16 @@ void *iommu_device_hw_info(struct device *dev, u32 *len, u32 *type)
 EXPORT_SYMBOL_GPL(iommu_device_hw_info);
 
 /**
- * iommu_device_max_pasids() - How many PASIDs a device can use now
+ * iommu_device_pasid_limit() - How many PASIDs a device and its IOMMU have between them
  * @dev: a device
  *
- * A PCI device says so in its PASID capability, once that is enabled; for any other one the firmware does. The IOMMU
- * may allow less.
+ * For the pasid_enable() of a driver. A PCI device says so in its PASID capability, once that is enabled; for any other
+ * one the firmware does. The IOMMU may allow less.
  *
  * Context: @dev stays in its group meanwhile.
- * Return: PASIDs below this number can be used; 0 when none can.
+ * Return: PASIDs are below this number; 0 when there are none.
  */
-u32 iommu_device_max_pasids(struct device *dev)
+u32 iommu_device_pasid_limit(struct device *dev)
 {
 	u32 max = 0, bits;
 
@@ -104,4 +104,4 @@ u32 iommu_device_max_pasids(struct device *dev)
 	}
 	return min_t(u32, max, dev->iommu->iommu_dev->max_pasids);
 }
-EXPORT_SYMBOL_GPL(iommu_device_max_pasids);
+EXPORT_SYMBOL_GPL(iommu_device_pasid_limit);

@@ -35,8 +35,25 @@ static struct group_device *find_device(struct list_head *devices, struct device
 }
 
 /**
+ * __iommu_group_find_device() - What a group knows about one of its devices
+ * @group: the group
+ * @dev: a device
+ *
+ * Context: group->mutex held.
+ * Return: it, or NULL when @dev is not in the group, or being removed.
+ */
+struct group_device *__iommu_group_find_device(struct iommu_group *group, struct device *dev)
+{
+	lockdep_assert_held(&group->mutex);
+
+	return find_device(&group->devices, dev);
+}
+
+/**
  * iommu_group_hide_device() - Keep operations on a group away from a device that is being removed
  * @dev: the device, of any group or of none
+ *
+ * Its PASIDs go here, because nothing else can reach them afterwards.
  *
  * Context: May sleep. Takes group->mutex.
  */
@@ -50,8 +67,10 @@ void iommu_group_hide_device(struct device *dev)
 
 	mutex_lock(&group->mutex);
 	gdev = find_device(&group->devices, dev);
-	if (gdev)
+	if (gdev) {
+		__iommu_group_disable_pasid(group, gdev);
 		list_move(&gdev->list, &group->leaving);
+	}
 	mutex_unlock(&group->mutex);
 
 	iommu_group_put(group);
@@ -192,7 +211,7 @@ EXPORT_SYMBOL_GPL(iommu_device_claim_dma_owner);
  * iommu_device_release_dma_owner() - Undo one iommu_device_claim_dma_owner()
  * @dev: device that was claimed
  *
- * The last release gives the group back to its default domain, whatever it is attached to.
+ * The last release gives the group back to its default domain. What was attached by a handle is detached before.
  *
  * Context: May sleep. Takes group->mutex.
  */
@@ -205,6 +224,7 @@ void iommu_device_release_dma_owner(struct device *dev)
 
 	mutex_lock(&group->mutex);
 	if (!WARN_ON(!group->owner_cnt || !group->owner) && !--group->owner_cnt) {
+		WARN_ON(!xa_empty(&group->handles));
 		group->owner = NULL;
 		__iommu_group_give_back(group);
 	}

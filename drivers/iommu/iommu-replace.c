@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * iommu-replace - attach a group that has an owner, and switch it from one domain to another
+ * iommu-replace - attach a group that has an owner, switch it from one domain to another, and block it again
+ *
+ * What is attached is routed by requester and PASID. The requests without PASID have the number IOMMU_NO_PASID here, so
+ * that there is one set of functions; what differs for those with one stands in iommu-pasid.c.
  *
  * A replace is decided before it is done. The driver's replace_prepare() checks one device and takes everything that is
  * needed to switch it; only when each device of the group said yes does replace_commit() touch hardware, and that
@@ -22,42 +25,20 @@ static bool iommu_domain_suits_group(struct iommu_domain *domain, struct iommu_g
 	return true;
 }
 
-/**
- * iommu_group_attach_domain() - Attach a group that has an owner and is blocked
- * @group: the group
- * @domain: domain to attach every device of the group to
- *
- * The way back to the blocking domain is iommu_detach_group().
- *
- * Context: May sleep. Takes group->mutex.
- * Return: 0, or -errno with every device blocked as before: -EPERM when the group has no owner; -EBUSY when it is
- * attached to a domain already; -EINVAL when @domain does not fit one of its devices; or another error of the driver.
- */
-int iommu_group_attach_domain(struct iommu_group *group, struct iommu_domain *domain)
+static int attach_rid(struct iommu_group *group, struct iommu_domain *domain)
 {
-	int rc;
-
-	mutex_lock(&group->mutex);
-	if (!group->owner)
-		rc = -EPERM;
-	else if (group->domain != group->blocking_domain)
-		rc = -EBUSY;
-	else if (!iommu_domain_suits_group(domain, group))
-		rc = -EINVAL;
-	else
-		rc = __iommu_attach_group(domain, group);
-	mutex_unlock(&group->mutex);
-
-	return rc;
+	if (group->domain != group->blocking_domain)
+		return -EBUSY;
+	return __iommu_attach_group(domain, group);
 }
-EXPORT_SYMBOL_GPL(iommu_group_attach_domain);
 
-static int __iommu_group_replace(struct iommu_group *group, struct iommu_domain *old, struct iommu_domain *new)
+static int replace_rid(struct iommu_group *group, struct iommu_domain *old, struct iommu_domain *new)
 {
 	struct group_device *gdev;
 	int rc;
 
-	lockdep_assert_held(&group->mutex);
+	if (!new->ops->replace_prepare)
+		return -EOPNOTSUPP;
 
 	list_for_each_entry(gdev, &group->devices, list) {
 		rc = new->ops->replace_prepare(new, old, gdev->dev);
@@ -77,38 +58,107 @@ err_abort:
 }
 
 /**
- * iommu_group_replace_domain() - Switch a group from one domain to another
+ * iommu_group_attach_handle() - Attach a group that has an owner, and is blocked for these requests
  * @group: the group
- * @old: domain the group is attached to
- * @new: domain it shall be attached to
+ * @pasid: requests with this PASID, or IOMMU_NO_PASID
+ * @handle: names the domain; the core keeps it until it is replaced or detached
  *
- * A DMA that runs meanwhile is translated by @old or by @new. After return none is translated by @old any more.
+ * With a PASID, those devices of the group take part for which PASIDs are enabled and that can send this one.
  *
  * Context: May sleep. Takes group->mutex.
- * Return: 0, also when @new is @old; or -errno with every device attached to @old as before: -EPERM when the group has
- * no owner; -EBUSY when the group is not attached to @old, or the driver cannot switch it now; -EINVAL when @new does
- * not fit one of its devices; -EOPNOTSUPP when the driver cannot switch without blocking; or another error of the
- * driver.
+ * Return: 0, or -errno with every device blocked as before: -EPERM when the group has no owner; -EBUSY when something
+ * is attached already; -EINVAL when the domain does not fit one of the devices, or no device can send @pasid;
+ * -EOPNOTSUPP when the driver knows no PASIDs; -ENOMEM; or another error of the driver.
  */
-int iommu_group_replace_domain(struct iommu_group *group, struct iommu_domain *old, struct iommu_domain *new)
+int iommu_group_attach_handle(struct iommu_group *group, ioasid_t pasid, struct iommu_attach_handle *handle)
 {
-	int rc;
+	int rc = -EPERM;
+
+	mutex_lock(&group->mutex);
+	if (!group->owner)
+		goto out;
+	rc = -EINVAL;
+	if (!iommu_domain_suits_group(handle->domain, group))
+		goto out;
+	rc = xa_insert(&group->handles, pasid, handle, GFP_KERNEL_ACCOUNT);
+	if (rc)
+		goto out;
+
+	if (pasid == IOMMU_NO_PASID)
+		rc = attach_rid(group, handle->domain);
+	else
+		rc = __iommu_group_switch_pasid(group, pasid, NULL, handle->domain);
+	if (rc)
+		xa_erase(&group->handles, pasid);
+out:
+	mutex_unlock(&group->mutex);
+	return rc;
+}
+EXPORT_SYMBOL_GPL(iommu_group_attach_handle);
+
+/**
+ * iommu_group_replace_handle() - Switch a group from one domain to another
+ * @group: the group
+ * @pasid: requests with this PASID, or IOMMU_NO_PASID
+ * @old: what is attached
+ * @new: what shall be; its domain may be that of @old
+ *
+ * A DMA that runs meanwhile is translated by the old domain or by the new one. After return none is translated by the
+ * old one any more. Where the hardware cannot do that the driver says -EOPNOTSUPP, or documents the moment in which it
+ * blocks.
+ *
+ * Context: May sleep. Takes group->mutex.
+ * Return: 0; or -errno with every device attached to @old as before: -EPERM when the group has no owner; -EBUSY when
+ * @old is not what is attached, or the driver cannot switch now; -EINVAL when the domain does not fit one of the
+ * devices; -EOPNOTSUPP when the driver cannot switch; or another error of the driver.
+ */
+int iommu_group_replace_handle(struct iommu_group *group, ioasid_t pasid, struct iommu_attach_handle *old,
+			       struct iommu_attach_handle *new)
+{
+	int rc = 0;
 
 	mutex_lock(&group->mutex);
 	if (!group->owner)
 		rc = -EPERM;
-	else if (group->domain != old)
+	else if (xa_load(&group->handles, pasid) != old)
 		rc = -EBUSY;
-	else if (old == new)
-		rc = 0;
-	else if (!iommu_domain_suits_group(new, group))
+	else if (!iommu_domain_suits_group(new->domain, group))
 		rc = -EINVAL;
-	else if (!new->ops->replace_prepare)
-		rc = -EOPNOTSUPP;
+	else if (old->domain == new->domain)
+		rc = 0;
+	else if (pasid == IOMMU_NO_PASID)
+		rc = replace_rid(group, old->domain, new->domain);
 	else
-		rc = __iommu_group_replace(group, old, new);
+		rc = __iommu_group_switch_pasid(group, pasid, old->domain, new->domain);
+	/* The place of @old is there, so this needs no memory */
+	if (!rc)
+		WARN_ON(xa_is_err(xa_store(&group->handles, pasid, new, GFP_KERNEL)));
 	mutex_unlock(&group->mutex);
 
 	return rc;
 }
-EXPORT_SYMBOL_GPL(iommu_group_replace_domain);
+EXPORT_SYMBOL_GPL(iommu_group_replace_handle);
+
+/**
+ * iommu_group_detach_handle() - Block a group for requests that are translated
+ * @group: the group
+ * @pasid: requests with this PASID, or IOMMU_NO_PASID
+ * @handle: what is attached; not used any more after return, nor is anything that was cached of its domain
+ *
+ * Cannot fail. A driver that cannot attach the blocking domain must block the devices all the same, as VT-d does.
+ *
+ * Context: May sleep. Takes group->mutex.
+ */
+void iommu_group_detach_handle(struct iommu_group *group, ioasid_t pasid, struct iommu_attach_handle *handle)
+{
+	mutex_lock(&group->mutex);
+	if (!WARN_ON(xa_load(&group->handles, pasid) != handle)) {
+		if (pasid == IOMMU_NO_PASID)
+			WARN_ON(__iommu_group_set_domain(group, group->blocking_domain));
+		else
+			__iommu_group_remove_pasid(group, pasid, handle->domain);
+		xa_erase(&group->handles, pasid);
+	}
+	mutex_unlock(&group->mutex);
+}
+EXPORT_SYMBOL_GPL(iommu_group_detach_handle);

@@ -68,9 +68,9 @@ static int switch_group(struct iommufd_group *igroup, struct iommufd_hwpt *hwpt)
 	struct iommufd_hwpt *old = igroup->hwpt;
 
 	if (!old)
-		return iommu_group_attach_domain(igroup->group, hwpt->domain);
+		return iommu_group_attach_handle(igroup->group, IOMMU_NO_PASID, &hwpt->handle);
 	if (old != hwpt)
-		return iommu_group_replace_domain(igroup->group, old->domain, hwpt->domain);
+		return iommu_group_replace_handle(igroup->group, IOMMU_NO_PASID, &old->handle, &hwpt->handle);
 	return 0;
 }
 
@@ -185,7 +185,7 @@ void iommufd_detach(struct iommufd_member *member)
 			 * The page table may be freed next. A driver that cannot attach the blocking domain must
 			 * block the device all the same, as VT-d does.
 			 */
-			iommu_detach_group(igroup->hwpt->domain, igroup->group);
+			iommu_group_detach_handle(igroup->group, IOMMU_NO_PASID, &igroup->hwpt->handle);
 			commit_reserve(igroup->hwpt->ioas, igroup);
 			left = record_group(igroup, NULL);
 		}

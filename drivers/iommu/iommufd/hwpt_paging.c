@@ -68,6 +68,7 @@ struct iommufd_hwpt *iommufd_hwpt_create(struct iommufd_ctx *ictx, struct iommuf
 		goto err_cancel;
 	}
 	paging->dom.domain = hwpt->domain;
+	hwpt->handle.domain = hwpt->domain;
 	rc = ioas_map_add_domain(&ioas->map, &paging->dom);
 	if (rc)
 		goto err_domain;
