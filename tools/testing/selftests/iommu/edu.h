@@ -19,6 +19,12 @@
 #include <dirent.h>
 #include <linux/pci_regs.h>
 
+/* Which is which, in order of their PCI addresses */
+#define EDU_ALONE	0	/* has a group of its own */
+#define EDU_ALONE_TOO	1	/* and so has this one */
+#define EDU_FUNCTIONS	2	/* this one and the next two are functions of one device, and one group */
+#define EDU_BRIDGED	5	/* this one and the next are behind a bridge: one group, and one requester ID */
+
 #define EDU_MAX_BYTES	4095
 #define EDU_BUFFER	0x40000
 #define EDU_REG_ID	0x00
@@ -149,23 +155,32 @@ static inline int vfio_node(const char *bdf, char *node, size_t size)
 
 /* ---- life of a device file ---- */
 
-/* Opens the device node of the @nth edu. Nothing is bound yet. */
-static inline int edu_open(struct edu *edu, unsigned int nth)
+/* Opens the device node of the edu at @bdf. Nothing is bound yet. */
+static inline int edu_open_at(struct edu *edu, const char *bdf)
 {
 	char node[64];
 	int rc;
 
 	memset(edu, 0, sizeof(*edu));
 	edu->fd = -1;
-	rc = edu_find(nth, edu->bdf);
-	if (!rc)
-		rc = pci_use_vfio(edu->bdf);
+	snprintf(edu->bdf, sizeof(edu->bdf), "%.12s", bdf);
+	rc = pci_use_vfio(edu->bdf);
 	if (!rc)
 		rc = vfio_node(edu->bdf, node, sizeof(node));
 	if (rc)
 		return rc;
 	edu->fd = open(node, O_RDWR | O_CLOEXEC);
 	return edu->fd < 0 ? -errno : 0;
+}
+
+static inline int edu_open(struct edu *edu, unsigned int nth)
+{
+	char bdf[16];
+	int rc = edu_find(nth, bdf);
+
+	edu->bar = NULL;
+	edu->fd = -1;
+	return rc ?: edu_open_at(edu, bdf);
 }
 
 /* Registers below 0x80 are 32 bits wide, those of the DMA engine 64. */
@@ -241,6 +256,15 @@ static inline int edu_enable(struct edu *edu)
 static inline int edu_open_bound(struct edu *edu, unsigned int nth, int iommufd)
 {
 	int rc = edu_open(edu, nth);
+
+	if (!rc)
+		rc = vfio_bind(edu->fd, iommufd, &edu->id);
+	return rc ?: edu_enable(edu);
+}
+
+static inline int edu_open_bound_at(struct edu *edu, const char *bdf, int iommufd)
+{
+	int rc = edu_open_at(edu, bdf);
 
 	if (!rc)
 		rc = vfio_bind(edu->fd, iommufd, &edu->id);

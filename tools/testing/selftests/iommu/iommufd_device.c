@@ -2,8 +2,8 @@
 /*
  * iommufd_device - devices bound through their VFIO nodes, attached to address spaces, doing DMA
  *
- * Needs QEMU's edu devices behind an IOMMU: two in groups of their own, then two in one group. A transfer takes 100 ms,
- * so only what no other way shows is shown by DMA.
+ * Needs QEMU's edu devices behind an IOMMU, in the places that edu.h names. A transfer takes 100 ms, so only what no other
+ * way shows is shown by DMA.
  */
 #include "iommu_test.h"
 
