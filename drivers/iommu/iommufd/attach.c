@@ -1,26 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * attach - one transaction for attach, replace and detach
+ * attach - one transaction for attach, replace and detach, with and without PASID
  *
- * What a call does depends on where the group and the device are:
+ * What a call does depends on where the slot is, which is the group's place for one PASID, and on the device:
  *
- *	the group is blocked				attach the group
+ *	the slot is free				attach the group
  *	it is on this page table already		join, or nothing if the device has joined before
- *	it is on another, the device is attached	replace, for all of its devices
- *	it is on another, the device is not attached	refused: a sibling is in use
+ *	it is on another, the device has joined		replace, for all of the group's devices
+ *	it is on another, the device has not joined	refused: a sibling is in use
  *
- * Whatever may fail comes first: addresses that the group's devices reserve are reserved where the address space
- * differs, and the caller is told the page table. Then the core switches the hardware; it either succeeds or leaves
- * every device of the group on the old page table. What only the old one needed is dropped last.
+ * Whatever may fail comes first: memory is taken, addresses that the group's devices reserve are reserved where the
+ * address space differs, and the caller is told the page table. Then the core switches the hardware; it either succeeds
+ * or leaves every device of the group on the old page table. What only the old one needed is dropped last.
  *
  * Locking: igroup->lock from the first look to the end. Inside it the core's group mutex, and space.rwsem for short.
  */
 #include <linux/iommu.h>
 #include <linux/overflow.h>
+#include <linux/slab.h>
 
 #include "../iommu-priv.h"
 #include "attach.h"
 #include "ioas.h"
+
+/* One attach or replace, igroup->lock held */
+struct attach_txn {
+	struct iommufd_member *member;
+	ioasid_t pasid;
+	struct iommufd_hwpt *hwpt;
+	struct iommufd_slot *old;	/* what is attached, or NULL */
+	struct iommufd_slot *new;	/* what is going to be; @old if that stays */
+	bool joined;			/* the device is a member of @old */
+	bool regions;			/* regions have been reserved for the time after the switch */
+};
 
 /* Reserve the regions of all devices of the group for the time after the switch, beside those of the time before */
 static int begin_reserve(struct iommufd_ioas *ioas, struct iommufd_group *igroup)
@@ -62,44 +74,152 @@ static void commit_reserve(struct iommufd_ioas *old, struct iommufd_group *igrou
 	igroup->owner = !igroup->owner;
 }
 
-/* The one place where the hardware changes: all of the group's devices or none */
-static int switch_group(struct iommufd_group *igroup, struct iommufd_hwpt *hwpt)
+/* Is any request with PASID of the group translated? */
+static bool pasids_in_use(struct iommufd_group *igroup)
 {
-	struct iommufd_hwpt *old = igroup->hwpt;
+	unsigned long pasid = IOMMU_NO_PASID;
 
-	if (!old)
-		return iommu_group_attach_handle(igroup->group, IOMMU_NO_PASID, &hwpt->handle);
-	if (old != hwpt)
-		return iommu_group_replace_handle(igroup->group, IOMMU_NO_PASID, &old->handle, &hwpt->handle);
+	return xa_find_after(&igroup->slots, &pasid, ULONG_MAX, XA_PRESENT);
+}
+
+/*
+ * All page tables of a device that uses PASIDs are made for that, the one of its requests without PASID included: it is
+ * reached by the same path of the hardware. The siblings' are as good as the device's own, since a group moves as one.
+ */
+static int check_pasid_rules(struct attach_txn *txn)
+{
+	struct iommufd_group *igroup = txn->member->igroup;
+	struct iommufd_slot *rid;
+
+	if (txn->pasid == IOMMU_NO_PASID)
+		return !txn->hwpt->pasid && pasids_in_use(igroup) ? -EINVAL : 0;
+	if (!txn->hwpt->pasid || txn->pasid >= iommu_device_max_pasids(txn->member->dev))
+		return -EINVAL;
+	rid = xa_load(&igroup->slots, IOMMU_NO_PASID);
+	return rid && !rid->hwpt->pasid ? -EINVAL : 0;
+}
+
+static int txn_check(struct attach_txn *txn, unsigned int how)
+{
+	if (txn->joined && (how & IOMMUFD_ATTACH_FIRST))
+		return -EBUSY;
+	if (!txn->joined && (how & IOMMUFD_ATTACH_REPLACE))
+		return -EINVAL;
+	if (txn->old && txn->old->hwpt != txn->hwpt && !txn->joined)
+		return -EXDEV;
+	return check_pasid_rules(txn);
+}
+
+/* Take all memory that txn_record() needs */
+static int txn_alloc(struct attach_txn *txn)
+{
+	struct iommufd_slot *slot;
+	int rc;
+
+	if (!txn->joined) {
+		rc = xa_reserve(&txn->member->joined, txn->pasid, GFP_KERNEL_ACCOUNT);
+		if (rc)
+			return rc;
+	}
+	if (txn->old && txn->old->hwpt == txn->hwpt) {
+		txn->new = txn->old;
+		return 0;
+	}
+
+	rc = xa_reserve(&txn->member->igroup->slots, txn->pasid, GFP_KERNEL_ACCOUNT);
+	if (rc)
+		return rc;
+	slot = kzalloc(sizeof(*slot), GFP_KERNEL_ACCOUNT);
+	if (!slot)
+		return -ENOMEM;
+	slot->hwpt = txn->hwpt;
+	slot->handle.domain = txn->hwpt->domain;
+	slot->members = txn->old ? txn->old->members : 0;
+	txn->new = slot;
 	return 0;
 }
 
 /*
- * Record that the group is on @hwpt (NULL: blocked). Returns the page table it has left, held busy so that it can be
- * looked after once the lock is dropped, or NULL where there is none or somebody destroys it already.
+ * Requests with PASID have no reserved addresses: what firmware set up for a device is reached without one, and
+ * 0xFEEx_xxxx is an interrupt only without one (VT-d 3.14, handling requests to the interrupt address range).
+ *
+ * A device that joins may have come after its siblings were attached, with regions of its own.
  */
-static struct iommufd_hwpt *record_group(struct iommufd_group *igroup, struct iommufd_hwpt *hwpt)
+static int txn_reserve(struct attach_txn *txn)
+{
+	int rc;
+
+	if (txn->pasid != IOMMU_NO_PASID || (txn->joined && txn->old->hwpt->ioas == txn->hwpt->ioas))
+		return 0;
+	rc = begin_reserve(txn->hwpt->ioas, txn->member->igroup);
+	txn->regions = !rc;
+	return rc;
+}
+
+/* The one place where the hardware changes: all of the group's devices or none */
+static int txn_commit(struct attach_txn *txn)
+{
+	struct iommu_group *group = txn->member->igroup->group;
+
+	if (!txn->old)
+		return iommu_group_attach_handle(group, txn->pasid, &txn->new->handle);
+	if (txn->old != txn->new)
+		return iommu_group_replace_handle(group, txn->pasid, &txn->old->handle, &txn->new->handle);
+	return 0;
+}
+
+static void txn_abort(struct attach_txn *txn)
+{
+	struct iommufd_group *igroup = txn->member->igroup;
+
+	if (txn->regions)
+		abort_reserve(txn->hwpt->ioas, igroup);
+	if (txn->new != txn->old)
+		kfree(txn->new);
+	/* These take back a place that is held; one that is in use they leave alone */
+	xa_release(&igroup->slots, txn->pasid);
+	xa_release(&txn->member->joined, txn->pasid);
+}
+
+/*
+ * A slot has gone. Returns the page table that it was on, held busy so that it can be looked after once the lock is
+ * dropped, or NULL where somebody destroys it already.
+ */
+static struct iommufd_hwpt *free_slot(struct iommufd_group *igroup, struct iommufd_slot *slot)
 {
 	struct iommufd_objects *objs = &igroup->ictx->objs;
-	struct iommufd_hwpt *old = igroup->hwpt;
+	struct iommufd_hwpt *left = iommufd_object_tryget(objs, &slot->hwpt->obj) ? slot->hwpt : NULL;
+
+	iommufd_object_unlink(objs, &slot->hwpt->obj);
+	kfree(slot);
+	return left;
+}
+
+/* Write down what txn_commit() did. Both entries have their place, so this needs no memory. */
+static struct iommufd_hwpt *txn_record(struct attach_txn *txn)
+{
+	struct iommufd_group *igroup = txn->member->igroup;
 	struct iommufd_hwpt *left = NULL;
 
-	if (old == hwpt)
-		return NULL;
-	if (hwpt)
-		iommufd_object_link(objs, &hwpt->obj);
-	if (old) {
-		if (iommufd_object_tryget(objs, &old->obj))
-			left = old;
-		iommufd_object_unlink(objs, &old->obj);
+	if (txn->regions)
+		commit_reserve(txn->old ? txn->old->hwpt->ioas : NULL, igroup);
+	if (!txn->joined) {
+		xa_store(&txn->member->joined, txn->pasid, xa_mk_value(0), GFP_KERNEL);
+		txn->new->members++;
 	}
-	igroup->hwpt = hwpt;
+	if (txn->new != txn->old) {
+		iommufd_object_link(&igroup->ictx->objs, &txn->hwpt->obj);
+		xa_store(&igroup->slots, txn->pasid, txn->new, GFP_KERNEL);
+		if (txn->old)
+			left = free_slot(igroup, txn->old);
+	}
 	return left;
 }
 
 /**
  * iommufd_attach() - Make a device translate through a page table
  * @member: device
+ * @pasid: requests with this PASID, or IOMMU_NO_PASID
  * @hwpt: page table, held busy by the caller
  * @how: 0, IOMMUFD_ATTACH_FIRST or IOMMUFD_ATTACH_REPLACE
  * @report: told the id of @hwpt before anything changes, may be NULL
@@ -110,87 +230,97 @@ static struct iommufd_hwpt *record_group(struct iommufd_group *igroup, struct io
  * On error the device and its group are where they were, and translate as before.
  *
  * Return: 0; -EBUSY or -EINVAL if @how does not allow it; -EXDEV if a sibling of the group uses another page table;
- * -EINVAL if the page table does not fit a device;
- * -EADDRINUSE if a region the group reserves is mapped or promised; -EBUSY if the group's domain is in other hands;
- * -EOPNOTSUPP if the driver cannot replace, or the platform's MSI doorbells are translated; -ENOMEM; -EINTR; what
- * @report says.
+ * -EINVAL if the page table does not fit a device, is not made for PASIDs where they are used, or the device cannot
+ * send @pasid; -EADDRINUSE if a region the group reserves is mapped or promised; -EBUSY if the group's domain is in
+ * other hands; -EOPNOTSUPP if the driver cannot replace, or the platform's MSI doorbells are translated; -ENOMEM;
+ * -EINTR; what @report says.
  */
-int iommufd_attach(struct iommufd_member *member, struct iommufd_hwpt *hwpt, unsigned int how,
+int iommufd_attach(struct iommufd_member *member, ioasid_t pasid, struct iommufd_hwpt *hwpt, unsigned int how,
 		   iommufd_report_fn report, void *data, struct iommufd_hwpt **left)
 {
+	struct attach_txn txn = { .member = member, .pasid = pasid, .hwpt = hwpt };
 	struct iommufd_group *igroup = member->igroup;
-	struct iommufd_ioas *old_ioas;
-	bool new_regions;
 	int rc;
 
 	*left = NULL;
 	rc = mutex_lock_killable(&igroup->lock);
 	if (rc)
 		return rc;
-	if (member->attached && (how & IOMMUFD_ATTACH_FIRST))
-		rc = -EBUSY;
-	else if (!member->attached && (how & IOMMUFD_ATTACH_REPLACE))
-		rc = -EINVAL;
-	if (rc)
-		goto out;
-	if (igroup->hwpt && igroup->hwpt != hwpt && !member->attached) {
-		rc = -EXDEV;
-		goto out;
-	}
-	old_ioas = igroup->hwpt ? igroup->hwpt->ioas : NULL;
-	/* A device that joins may have come after its siblings were attached, with regions of its own */
-	new_regions = old_ioas != hwpt->ioas || !member->attached;
+	txn.old = xa_load(&igroup->slots, pasid);
+	txn.joined = xa_load(&member->joined, pasid);
 
-	if (new_regions)
-		rc = begin_reserve(hwpt->ioas, igroup);
+	rc = txn_check(&txn, how);
 	if (rc)
 		goto out;
-	if (report)
+	rc = txn_alloc(&txn);
+	if (!rc)
+		rc = txn_reserve(&txn);
+	if (!rc && report)
 		rc = report(data, hwpt->obj.id);
 	if (!rc)
-		rc = switch_group(igroup, hwpt);
-	if (rc) {
-		if (new_regions)
-			abort_reserve(hwpt->ioas, igroup);
-		goto out;
-	}
-
-	if (new_regions)
-		commit_reserve(old_ioas, igroup);
-	*left = record_group(igroup, hwpt);
-	if (!member->attached)
-		igroup->members++;
-	member->attached = true;
+		rc = txn_commit(&txn);
+	if (rc)
+		txn_abort(&txn);
+	else
+		*left = txn_record(&txn);
 out:
 	mutex_unlock(&igroup->lock);
 	return rc;
 }
 
 /**
+ * iommufd_is_attached() - Is a device attached?
+ * @member: device
+ * @pasid: requests with this PASID, or IOMMU_NO_PASID
+ *
+ * Return: true if it is; a sibling's attachment does not count.
+ */
+bool iommufd_is_attached(struct iommufd_member *member, ioasid_t pasid)
+{
+	return xa_load(&member->joined, pasid);
+}
+
+/**
  * iommufd_detach() - Undo iommufd_attach()
  * @member: device; one that is not attached is fine
+ * @pasid: requests with this PASID, or IOMMU_NO_PASID
  *
  * With the last attached device the group is blocked. The caller holds no lock of a group or IOAS. Cannot fail.
  */
-void iommufd_detach(struct iommufd_member *member)
+void iommufd_detach(struct iommufd_member *member, ioasid_t pasid)
 {
 	struct iommufd_group *igroup = member->igroup;
 	struct iommufd_hwpt *left = NULL;
+	struct iommufd_slot *slot;
 
 	mutex_lock(&igroup->lock);
-	if (member->attached) {
-		member->attached = false;
-		if (!--igroup->members) {
-			/*
-			 * The page table may be freed next. A driver that cannot attach the blocking domain must
-			 * block the device all the same, as VT-d does.
-			 */
-			iommu_group_detach_handle(igroup->group, IOMMU_NO_PASID, &igroup->hwpt->handle);
-			commit_reserve(igroup->hwpt->ioas, igroup);
-			left = record_group(igroup, NULL);
-		}
+	slot = xa_load(&igroup->slots, pasid);
+	if (xa_erase(&member->joined, pasid) && !--slot->members) {
+		/* The page table may be freed next: after this nothing of it is in use */
+		iommu_group_detach_handle(igroup->group, pasid, &slot->handle);
+		if (pasid == IOMMU_NO_PASID)
+			commit_reserve(slot->hwpt->ioas, igroup);
+		xa_erase(&igroup->slots, pasid);
+		left = free_slot(igroup, slot);
 	}
 	mutex_unlock(&igroup->lock);
 	if (left)
 		iommufd_hwpt_unused(left);
+}
+
+/**
+ * iommufd_detach_all() - Undo every iommufd_attach() of a device
+ * @member: device that nobody attaches any more
+ *
+ * PASIDs go first: what they need of the device's entry in the IOMMU stays until they are gone. Otherwise as
+ * iommufd_detach().
+ */
+void iommufd_detach_all(struct iommufd_member *member)
+{
+	unsigned long pasid;
+	void *entry;
+
+	xa_for_each_start(&member->joined, pasid, entry, IOMMU_NO_PASID + 1)
+		iommufd_detach(member, pasid);
+	iommufd_detach(member, IOMMU_NO_PASID);
 }

@@ -29,7 +29,7 @@ static int attach_existing(struct iommufd_member *member, struct iommufd_ioas *i
 	list_for_each_entry(hwpt, &ioas->auto_hwpts, auto_entry) {
 		if (!iommufd_object_tryget(objs, &hwpt->obj))
 			continue;
-		rc = iommufd_attach(member, hwpt, how, report, data, left);
+		rc = iommufd_attach(member, IOMMU_NO_PASID, hwpt, how, report, data, left);
 		iommufd_object_put(objs, &hwpt->obj);
 		if (!does_not_fit(rc))
 			break;
@@ -51,7 +51,7 @@ static int attach_new(struct iommufd_member *member, struct iommufd_ioas *ioas, 
 	/* Visible before it is used: a sibling that moves on at once must find a page table that it can leave */
 	list_add_tail(&hwpt->auto_entry, &ioas->auto_hwpts);
 	iommufd_object_publish_busy(&ictx->objs, &hwpt->obj);
-	rc = iommufd_attach(member, hwpt, how, report, data, left);
+	rc = iommufd_attach(member, IOMMU_NO_PASID, hwpt, how, report, data, left);
 	if (rc)
 		*left = hwpt;
 	else

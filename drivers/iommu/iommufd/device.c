@@ -29,7 +29,7 @@ static void device_object_destroy(struct iommufd_object *obj)
 {
 	struct iommufd_device *idev = container_of(obj, struct iommufd_device, obj);
 
-	iommufd_detach(&idev->member);
+	iommufd_detach_all(&idev->member);
 	iommu_device_release_dma_owner(idev->member.dev);
 	iommufd_group_put(idev->member.igroup);
 	kfree(idev);
@@ -67,6 +67,7 @@ struct iommufd_device *iommufd_device_create(struct iommufd_ctx *ictx, struct de
 		return ERR_PTR(-ENOMEM);
 	idev->ictx = ictx;
 	idev->member.dev = dev;
+	xa_init_flags(&idev->member.joined, XA_FLAGS_ACCOUNT);
 	idev->member.igroup = iommufd_group_get(ictx, dev);
 	if (IS_ERR(idev->member.igroup)) {
 		rc = PTR_ERR(idev->member.igroup);
@@ -177,8 +178,8 @@ int iommufd_device_attach(struct iommufd_device *idev, ioasid_t pasid, u32 pt_id
 		return PTR_ERR(obj);
 
 	if (obj->ops == &iommufd_hwpt_paging_ops)
-		rc = iommufd_attach(&idev->member, container_of(obj, struct iommufd_hwpt, obj), how, report, data,
-				    &left);
+		rc = iommufd_attach(&idev->member, pasid, container_of(obj, struct iommufd_hwpt, obj), how, report,
+				    data, &left);
 	else if (obj->ops == &iommufd_ioas_ops)
 		rc = iommufd_attach_ioas(&idev->member, container_of(obj, struct iommufd_ioas, obj), how, report,
 					 data);
@@ -201,8 +202,7 @@ EXPORT_SYMBOL_GPL(iommufd_device_attach);
  */
 void iommufd_device_detach(struct iommufd_device *idev, ioasid_t pasid)
 {
-	if (pasid == IOMMUFD_NO_PASID)
-		iommufd_detach(&idev->member);
+	iommufd_detach(&idev->member, pasid);
 }
 EXPORT_SYMBOL_GPL(iommufd_device_detach);
 

@@ -14,12 +14,13 @@
 #include "group.h"
 
 /**
- * iommufd_group_init() - Set up the lock of a group's record
+ * iommufd_group_init() - Set up the record of a group that is blocked
  * @igroup: zeroed structure
  */
 void iommufd_group_init(struct iommufd_group *igroup)
 {
 	mutex_init(&igroup->lock);
+	xa_init_flags(&igroup->slots, XA_FLAGS_ACCOUNT);
 }
 
 static struct iommufd_group *group_create(struct iommufd_ctx *ictx, struct iommu_group *group)
@@ -82,7 +83,7 @@ void iommufd_group_put(struct iommufd_group *igroup)
 
 	mutex_lock(&ictx->groups_lock);
 	if (!--igroup->refs) {
-		WARN_ON(igroup->hwpt || igroup->members);
+		WARN_ON(!xa_empty(&igroup->slots));
 		xa_erase(&ictx->groups, igroup->id);
 		iommu_group_put(igroup->group);
 		mutex_destroy(&igroup->lock);

@@ -3,12 +3,27 @@
 #define __IOMMUFD_GROUP_H
 
 #include <linux/mutex.h>
+#include <linux/xarray.h>
 
+#include "../iommu-priv.h"
 #include "ctx.h"
 
 struct device;
-struct iommu_group;
 struct iommufd_hwpt;
+
+/**
+ * struct iommufd_slot - What a group's requests with one PASID translate through
+ * @handle: the attachment as the core knows it
+ * @hwpt: page table, linked
+ * @members: bound devices that are attached here
+ *
+ * It stands for one attachment: a replace makes a new one. All is covered by igroup->lock.
+ */
+struct iommufd_slot {
+	struct iommu_attach_handle handle;
+	struct iommufd_hwpt *hwpt;
+	unsigned int members;
+};
 
 /**
  * struct iommufd_group - An iommu_group of which at least one device is bound to a context
@@ -17,12 +32,11 @@ struct iommufd_hwpt;
  * @id: its id, key in ictx->groups
  * @refs: bound devices; covered by ictx->groups_lock
  * @lock: covers what follows; held from the first check of an attach to its end
- * @hwpt: page table that the requester ids of the group translate through, linked; NULL when blocked
- * @members: bound devices that are attached to @hwpt
+ * @slots: PASID to struct iommufd_slot, IOMMU_NO_PASID for the requests without one; what is not there is blocked
  * @owners: addresses under which the group's reserved regions are reserved in an IOAS, two that take turns
  * @owner: index of the one in use
  *
- * The page table belongs to the group and not to a device, so user space and hardware cannot come to differ: there is
+ * The page table belongs to the slot and not to a device, so user space and hardware cannot come to differ: there is
  * one record of where the group is, and moving its first device moves all of them.
  */
 struct iommufd_group {
@@ -31,8 +45,7 @@ struct iommufd_group {
 	int id;
 	unsigned int refs;
 	struct mutex lock;	/* where the group is */
-	struct iommufd_hwpt *hwpt;
-	unsigned int members;
+	struct xarray slots;
 	u8 owners[2];
 	unsigned int owner;
 };
@@ -41,12 +54,12 @@ struct iommufd_group {
  * struct iommufd_member - A bound device as part of its group, embedded in the device object
  * @igroup: its group
  * @dev: the device
- * @attached: user space attached it; covered by igroup->lock
+ * @joined: PASIDs, and IOMMU_NO_PASID, for which user space attached this device; written under igroup->lock
  */
 struct iommufd_member {
 	struct iommufd_group *igroup;
 	struct device *dev;
-	bool attached;
+	struct xarray joined;
 };
 
 void iommufd_group_init(struct iommufd_group *igroup);

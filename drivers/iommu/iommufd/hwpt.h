@@ -2,7 +2,6 @@
 #ifndef __IOMMUFD_HWPT_H
 #define __IOMMUFD_HWPT_H
 
-#include "../iommu-priv.h"
 #include "ctx.h"
 
 struct iommu_domain;
@@ -14,7 +13,7 @@ struct iommufd_ioas;
  * @ictx: context it belongs to
  * @ioas: IOAS in whose addresses devices reach memory in the end: what they reserve is reserved there
  * @domain: what the core attaches
- * @handle: names the domain to the core
+ * @pasid: made for devices that use PASIDs, IOMMU_HWPT_ALLOC_PASID
  * @auto_entry: in ioas->auto_hwpts if the kernel made it; then it goes with its last device. Covered by ioas->auto_lock
  */
 struct iommufd_hwpt {
@@ -22,7 +21,7 @@ struct iommufd_hwpt {
 	struct iommufd_ctx *ictx;
 	struct iommufd_ioas *ioas;
 	struct iommu_domain *domain;
-	struct iommu_attach_handle handle;
+	bool pasid;
 	struct list_head auto_entry;
 };
 

@@ -57,6 +57,7 @@ struct iommufd_hwpt *iommufd_hwpt_create(struct iommufd_ctx *ictx, struct iommuf
 	hwpt = &paging->common;
 	hwpt->ictx = ictx;
 	hwpt->ioas = ioas;
+	hwpt->pasid = flags & IOMMU_HWPT_ALLOC_PASID;
 	INIT_LIST_HEAD(&hwpt->auto_entry);
 	paging->nest_parent = flags & IOMMU_HWPT_ALLOC_NEST_PARENT;
 	rc = iommufd_object_reserve(&ictx->objs, &hwpt->obj, &iommufd_hwpt_paging_ops);
@@ -68,7 +69,6 @@ struct iommufd_hwpt *iommufd_hwpt_create(struct iommufd_ctx *ictx, struct iommuf
 		goto err_cancel;
 	}
 	paging->dom.domain = hwpt->domain;
-	hwpt->handle.domain = hwpt->domain;
 	rc = ioas_map_add_domain(&ioas->map, &paging->dom);
 	if (rc)
 		goto err_domain;
