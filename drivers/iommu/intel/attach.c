@@ -10,14 +10,15 @@
  * sees the old entry or the new one. The blocking domain of Linux 6.1 is an empty second-level table, so moving in and
  * out of it is an exchange too.
  *
- * The other moves block the device first and then set up the new translation, as Linux 6.1 does: from or to
- * pass-through or a first-level table, where the entry differs in more than 128 bits or the hardware must see it
- * non-present in between (section 6.5.3.3), and on a processor without CMPXCHG16B. They are never part of a replace.
+ * In scalable mode pasid-attach.c writes the entry, and makes the other moves too, in the order that it has a table of.
+ * In legacy mode the other moves, from or to pass-through or on a processor without CMPXCHG16B, block the device first
+ * and then set up the new translation, as Linux 6.1 does. So does a move of a device that has lost its entry. They are
+ * never part of a replace.
  *
  * Locking: the core's group->mutex serialises what happens to one device and its DMA aliases. Inside, the order is
  *
  *	iommu->lock			context and PASID table entries, domain ids
- *	  domain->lock, lower address	list of devices whose device-TLB an unmap flushes
+ *	  domain->lock, lower address	lists of devices and PASIDs whose translations an unmap flushes
  *	    domain->lock, higher address
  */
 #include <linux/pci.h>
@@ -101,26 +102,68 @@ bool intel_domain_get_iommu(struct dmar_domain *domain, struct intel_iommu *iomm
 }
 
 #ifdef CONFIG_X86_64
-static bool can_exchange(void)
+/**
+ * intel_can_exchange() - Can this processor write 128 bits at once?
+ *
+ * Return: true when it can.
+ */
+bool intel_can_exchange(void)
 {
 	return boot_cpu_has(X86_FEATURE_CX16);
 }
 
-/* The caller's lock keeps other writers away, and the hardware only reads */
-static void exchange(u64 *entry, u64 lo, u64 hi)
+/**
+ * intel_exchange() - Write 128 bits at once
+ * @entry: aligned to 16 bytes
+ * @lo: first half
+ * @hi: second half
+ *
+ * Context: The caller keeps other writers away; the hardware only reads. intel_can_exchange() is true.
+ */
+void intel_exchange(u64 *entry, u64 lo, u64 hi)
 {
 	WARN_ON(!cmpxchg_double(&entry[0], &entry[1], entry[0], entry[1], lo, hi));
 }
 #else
-static bool can_exchange(void)
+bool intel_can_exchange(void)
 {
 	return false;
 }
 
-static void exchange(u64 *entry, u64 lo, u64 hi)
+void intel_exchange(u64 *entry, u64 lo, u64 hi)
 {
 }
 #endif
+
+/**
+ * intel_lock_domains() - Lock the lists of two domains
+ * @a: a domain
+ * @b: another one
+ *
+ * Return: what intel_unlock_domains() takes.
+ */
+unsigned long intel_lock_domains(struct dmar_domain *a, struct dmar_domain *b)
+	__acquires(&a->lock) __acquires(&b->lock)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&min(a, b)->lock, flags);
+	spin_lock_nested(&max(a, b)->lock, SINGLE_DEPTH_NESTING);
+	return flags;
+}
+
+/**
+ * intel_unlock_domains() - The counterpart of intel_lock_domains()
+ * @a: a domain
+ * @b: another one
+ * @flags: what intel_lock_domains() returned
+ */
+void intel_unlock_domains(struct dmar_domain *a, struct dmar_domain *b, unsigned long flags)
+	__releases(&a->lock) __releases(&b->lock)
+{
+	spin_unlock(&max(a, b)->lock);
+	spin_unlock_irqrestore(&min(a, b)->lock, flags);
+}
 
 static bool is_second_level(struct dmar_domain *domain)
 {
@@ -170,23 +213,30 @@ static int check_pasid_entry(struct device_domain_info *info)
 		return -EOPNOTSUPP;
 
 	entry = intel_pasid_get_entry(info->dev, PASID_RID2PASID);
-	if (!entry || !pasid_pte_is_present(entry) || pasid_pte_get_pgtt(entry) != PASID_ENTRY_PGTT_SL_ONLY)
-		return -EOPNOTSUPP;
-	return 0;
+	return entry && pasid_pte_is_present(entry) ? 0 : -EOPNOTSUPP;
+}
+
+/* Is there an entry for @new that exchange_commit() can write, whatever stands there now? */
+static bool can_move(struct dmar_domain *new, struct device_domain_info *info)
+{
+	if (dev_is_real_dma_subdevice(info->dev))
+		return false;
+	if (sm_supported(info->iommu))
+		return intel_domain_is_pass_through(new) || new->agaw <= info->iommu->agaw;
+	return intel_can_exchange() && is_second_level(info->domain) && is_second_level(new);
 }
 
 /*
  * Take all that exchange_commit() needs: a reference of @new to the IOMMU, and the tables that hold the entries.
  *
- * Return: 0; -EOPNOTSUPP or -EBUSY when the device has to be blocked in between; or another -errno.
+ * Return: 0; -EOPNOTSUPP or -EBUSY when the device has to be taken out and set up again; or another -errno.
  */
 static int exchange_prepare(struct dmar_domain *new, struct device_domain_info *info)
 {
 	struct intel_iommu *iommu = info->iommu;
 	int rc;
 
-	if (!can_exchange() || !is_second_level(info->domain) || !is_second_level(new) ||
-	    dev_is_real_dma_subdevice(info->dev))
+	if (!can_move(new, info))
 		return -EOPNOTSUPP;
 
 	rc = domain_attach_iommu(new, iommu);
@@ -238,28 +288,29 @@ static int exchange_context(struct pci_dev *pdev, u16 rid, void *data)
 	if (did_old == to->did)
 		return 0;
 
-	exchange(&context->lo, virt_to_phys(to->domain->pgd) | tt << CONTEXT_TT_SHIFT | 1,
-		 (u64)to->did << CONTEXT_DID_SHIFT | to->domain->agaw);
+	intel_exchange(&context->lo, virt_to_phys(to->domain->pgd) | tt << CONTEXT_TT_SHIFT | 1,
+		       (u64)to->did << CONTEXT_DID_SHIFT | to->domain->agaw);
 	__iommu_flush_cache(iommu, context, sizeof(*context));
 	iommu->flush.flush_context(iommu, did_old, rid, DMA_CCMD_MASK_NOBIT, DMA_CCMD_DEVICE_INVL);
 	return 0;
 }
 
-static void exchange_pasid_entry(struct exchange_target *to, u16 did_old)
+static void exchange_contexts(struct dmar_domain *new, struct device_domain_info *info)
 {
-	struct device_domain_info *info = to->info;
-	struct pasid_entry *entry = intel_pasid_get_entry(info->dev, PASID_RID2PASID);
-	u64 lo, hi;
+	struct intel_iommu *iommu = info->iommu;
+	u16 did_old = domain_id_iommu(info->domain, iommu);
+	struct exchange_target to = {
+		.info = info, .domain = new, .did = domain_id_iommu(new, iommu),
+	};
 
-	if (WARN_ON(!entry))
-		return;
+	/* Read without the lock by an unmap, after it cleared the table */
+	if (info->ats_enabled)
+		new->has_iotlb_device = true;
 
-	/* Only the table, its depth (bits 4:2) and the domain id differ between two second-level translations */
-	lo = entry->val[0] & ~(VTD_PAGE_MASK | GENMASK_ULL(4, 2));
-	hi = entry->val[1] & ~GENMASK_ULL(15, 0);
-	exchange(entry->val, lo | virt_to_phys(to->domain->pgd) | (u64)to->domain->agaw << 2, hi | to->did);
-	__iommu_flush_cache(info->iommu, entry, sizeof(*entry));
-	qi_flush_pasid_cache(info->iommu, did_old, QI_PC_PASID_SEL, PASID_RID2PASID);
+	visit_rids(info, exchange_context, &to);
+	iommu->flush.flush_iotlb(iommu, did_old, 0, 0, DMA_TLB_DSI_FLUSH);
+	if (info->ats_enabled && pci_device_is_present(to_pci_dev(info->dev)))
+		__iommu_flush_dev_iotlb(info, 0, 64 - VTD_PAGE_SHIFT);
 }
 
 /*
@@ -275,33 +326,19 @@ static void exchange_commit(struct dmar_domain *new, struct device_domain_info *
 {
 	struct dmar_domain *old = info->domain;
 	struct intel_iommu *iommu = info->iommu;
-	u16 did_old = domain_id_iommu(old, iommu);
-	struct exchange_target to = {
-		.info = info, .domain = new, .did = domain_id_iommu(new, iommu),
-	};
 	unsigned long flags;
 
 	spin_lock(&iommu->lock);
-	spin_lock_irqsave(&min(old, new)->lock, flags);
-	spin_lock_nested(&max(old, new)->lock, SINGLE_DEPTH_NESTING);
-
-	/* Read without the lock by an unmap, after it cleared the table */
-	if (info->ats_enabled)
-		new->has_iotlb_device = true;
+	flags = intel_lock_domains(old, new);
 
 	if (sm_supported(iommu))
-		exchange_pasid_entry(&to, did_old);
+		__intel_pasid_set(info, PASID_RID2PASID, new);
 	else
-		visit_rids(info, exchange_context, &to);
-	iommu->flush.flush_iotlb(iommu, did_old, 0, 0, DMA_TLB_DSI_FLUSH);
-	if (info->ats_enabled && pci_device_is_present(to_pci_dev(info->dev)))
-		__iommu_flush_dev_iotlb(info, 0, 64 - VTD_PAGE_SHIFT);
-
+		exchange_contexts(new, info);
 	list_move(&info->link, &new->devices);
 	info->domain = new;
 
-	spin_unlock(&max(old, new)->lock);
-	spin_unlock_irqrestore(&min(old, new)->lock, flags);
+	intel_unlock_domains(old, new, flags);
 	spin_unlock(&iommu->lock);
 
 	domain_update_iotlb(old);
@@ -404,15 +441,15 @@ int intel_attach_dev(struct dmar_domain *domain, struct device *dev)
 }
 
 /**
- * intel_iommu_replace_prepare() - Decide whether a device can be moved without a blocked moment
+ * intel_iommu_replace_prepare() - Decide whether a device can be moved, in the shortest way that its entry allows
  * @domain: domain to move to
  * @old: domain it is attached to
  * @dev: the device
  *
  * Context: group->mutex held until the matching intel_iommu_replace_commit() or intel_iommu_replace_abort().
  * Return: 0; or -errno with nothing changed: -EBUSY when @dev is not attached to @old or still has the translation of a
- * crashed kernel; -EINVAL when its IOMMU cannot use @domain; -EOPNOTSUPP when this move blocks the device in between;
- * -ENODEV, -ENOMEM or -ENOSPC.
+ * crashed kernel; -EINVAL when its IOMMU cannot use @domain; -EOPNOTSUPP when the device has to be taken out of one
+ * to get into the other; -ENODEV, -ENOMEM or -ENOSPC.
  */
 int intel_iommu_replace_prepare(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Between iommu.c and the files that do for it what is more than a hook: attach.c, map.c and iommufd.c
+ * Between iommu.c and the files that do for it what is more than a hook: attach.c, pasid-attach.c,
+ * pasid-enable.c, map.c and iommufd.c
  */
 #ifndef __INTEL_ATTACH_H
 #define __INTEL_ATTACH_H
@@ -9,7 +10,10 @@
 
 #include "iommu.h"
 
+struct pasid_entry;
+
 /* iommu.c */
+extern int hw_pass_through;
 int agaw_to_width(int agaw);
 bool context_copied(struct intel_iommu *iommu, u8 bus, u8 devfn);
 bool dev_is_real_dma_subdevice(struct device *dev);
@@ -26,6 +30,8 @@ void domain_unmap(struct dmar_domain *domain, unsigned long start_pfn, unsigned 
 void iommu_flush_iotlb_psi(struct intel_iommu *iommu, struct dmar_domain *domain, unsigned long pfn,
 			   unsigned long pages, int ih, int map);
 void __iommu_flush_dev_iotlb(struct device_domain_info *info, u64 addr, unsigned int mask);
+void iommu_enable_pci_caps(struct device_domain_info *info);
+void iommu_disable_dev_iotlb(struct device_domain_info *info);
 int prepare_domain_attach_device(struct iommu_domain *domain, struct device *dev);
 struct iommu_domain *intel_domain_alloc(unsigned int type, gfp_t gfp);
 void intel_iommu_domain_free(struct iommu_domain *domain);
@@ -40,6 +46,30 @@ int intel_iommu_replace_prepare(struct iommu_domain *domain, struct iommu_domain
 void intel_iommu_replace_commit(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev);
 void intel_iommu_replace_abort(struct iommu_domain *domain, struct device *dev);
 
+bool intel_can_exchange(void);
+void intel_exchange(u64 *entry, u64 lo, u64 hi);
+unsigned long intel_lock_domains(struct dmar_domain *a, struct dmar_domain *b);
+void intel_unlock_domains(struct dmar_domain *a, struct dmar_domain *b, unsigned long flags);
+
+/* pasid-attach.c */
+void intel_pasid_compose(struct pasid_entry *entry, struct dmar_domain *domain, struct intel_iommu *iommu, u16 did);
+bool intel_pasid_is_seamless(struct pasid_entry *old, struct pasid_entry *new);
+void __intel_pasid_set(struct device_domain_info *info, u32 pasid, struct dmar_domain *domain);
+void intel_domain_flush_first_level(struct dmar_domain *domain, struct intel_iommu *iommu, u64 addr,
+				    unsigned long pages, bool ih);
+void __intel_domain_flush_pasid_tlbs(struct dmar_domain *domain, u64 addr, unsigned int order);
+bool __intel_domain_has_pasid_tlb(struct dmar_domain *domain);
+int intel_iommu_pasid_prepare(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev,
+			      ioasid_t pasid);
+void intel_iommu_pasid_commit(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev,
+			      ioasid_t pasid);
+void intel_iommu_pasid_abort(struct iommu_domain *domain, struct device *dev, ioasid_t pasid);
+void intel_iommu_pasid_remove(struct iommu_domain *old, struct device *dev, ioasid_t pasid);
+
+/* pasid-enable.c */
+int intel_iommu_pasid_enable(struct device *dev);
+void intel_iommu_pasid_disable(struct device *dev);
+
 /* map.c */
 unsigned int intel_flush_order(unsigned long pfn, unsigned long pages);
 void intel_domain_clear(struct dmar_domain *domain, unsigned long pfn, unsigned long pages);
@@ -52,6 +82,12 @@ void *intel_iommu_hw_info(struct device *dev, u32 *len, u32 *type);
 static inline bool intel_domain_is_identity(struct dmar_domain *domain)
 {
 	return domain->domain.type == IOMMU_DOMAIN_IDENTITY;
+}
+
+/* The identity domain needs no table where every IOMMU can pass requests through */
+static inline bool intel_domain_is_pass_through(struct dmar_domain *domain)
+{
+	return intel_domain_is_identity(domain) && hw_pass_through;
 }
 
 static inline bool intel_domain_is_first_level(struct dmar_domain *domain)
