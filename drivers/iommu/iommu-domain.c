@@ -13,11 +13,6 @@
 
 #include "iommu-priv.h"
 
-static const struct iommu_ops *device_ops(struct device *dev)
-{
-	return dev->iommu && dev->iommu->iommu_dev ? dev_iommu_ops(dev) : NULL;
-}
-
 /**
  * iommu_domain_alloc_for_device() - Allocate a domain that is complete for one device
  * @dev: device that the domain shall fit
@@ -32,7 +27,7 @@ static const struct iommu_ops *device_ops(struct device *dev)
  */
 struct iommu_domain *iommu_domain_alloc_for_device(struct device *dev, u32 flags)
 {
-	const struct iommu_ops *ops = device_ops(dev);
+	const struct iommu_ops *ops = iommu_device_ops(dev);
 	struct iommu_domain *domain;
 
 	if (!ops)
@@ -70,7 +65,7 @@ EXPORT_SYMBOL_GPL(iommu_domain_alloc_for_device);
  */
 void *iommu_device_hw_info(struct device *dev, u32 *len, u32 *type)
 {
-	const struct iommu_ops *ops = device_ops(dev);
+	const struct iommu_ops *ops = iommu_device_ops(dev);
 
 	*len = 0;
 	*type = IOMMU_HW_INFO_TYPE_NONE;
@@ -94,7 +89,7 @@ u32 iommu_device_pasid_limit(struct device *dev)
 {
 	u32 max = 0, bits;
 
-	if (!device_ops(dev))
+	if (!iommu_device_ops(dev))
 		return 0;
 	if (dev_is_pci(dev)) {
 		if (to_pci_dev(dev)->pasid_enabled)

@@ -12,18 +12,110 @@
 
 #include "iommu-group.h"
 
+struct iommu_fault_group;
+
 /* Where a PASID is asked for: the requests that carry none. No request carries this one. */
 #define IOMMU_NO_PASID	0U
 
 /**
  * struct iommu_attach_handle - One attachment of a group, as whoever made it knows it
  * @domain: what translates
+ * @take_faults: page requests come for it; true if they will be answered. Called with a spinlock held, and not any more
+ *		 once the handle is replaced or detached. NULL where all are invalid
  *
  * The user of a domain embeds it in what it knows about the attachment. The core keeps it by group and PASID.
  */
 struct iommu_attach_handle {
 	struct iommu_domain *domain;
+	bool (*take_faults)(struct iommu_attach_handle *handle, struct iommu_fault_group *fg);
 };
+
+/**
+ * struct iommu_fault_group - Page requests that a device sent together and that are answered together
+ * @dev: the device
+ * @entry: for whoever takes it
+ * @owner: likewise
+ * @dev_id: likewise
+ * @cookie: likewise
+ * @num: number of requests, at least one
+ * @requests: the requests; the last one has the mark of the last
+ */
+struct iommu_fault_group {
+	struct device *dev;
+	struct list_head entry;
+	const void *owner;
+	u32 dev_id;
+	u32 cookie;
+	unsigned int num;
+	struct iommu_fault_page_request requests[];
+};
+
+/**
+ * struct iommu_driver_data - A structure that user space passes to the driver of an IOMMU
+ * @type: what it is; the meaning depends on the operation
+ * @len: bytes
+ * @uptr: where it is
+ */
+struct iommu_driver_data {
+	u32 type;
+	u32 len;
+	void __user *uptr;
+};
+
+/**
+ * struct iommu_driver_array - An array of commands that user space passes to the driver of an IOMMU
+ * @type: what an entry is; the driver says -EINVAL for one it does not know, also when there are no entries
+ * @entry_len: bytes of an entry
+ * @num: number of entries
+ * @done: out: how many of them were carried out
+ * @uptr: where the first one is
+ */
+struct iommu_driver_array {
+	u32 type;
+	u32 entry_len;
+	u32 num;
+	u32 done;
+	void __user *uptr;
+};
+
+struct iommu_viommu;
+
+/**
+ * struct iommu_viommu_ops - What a driver offers a guest
+ * @alloc: make a share of the IOMMU of @dev whose nested domains stand on @parent; ERR_PTR on error
+ * @free: undo @alloc
+ * @domain_alloc_nested: as in struct iommu_ops
+ * @invalidate_user: carry out commands of the guest's invalidation queue; @array->done counts them
+ */
+struct iommu_viommu_ops {
+	struct iommu_viommu *(*alloc)(struct device *dev, struct iommu_domain *parent,
+				      const struct iommu_driver_data *data);
+	void (*free)(struct iommu_viommu *viommu);
+	struct iommu_domain *(*domain_alloc_nested)(struct iommu_viommu *viommu, struct device *dev, u32 flags,
+						    const struct iommu_driver_data *data);
+	int (*invalidate_user)(struct iommu_viommu *viommu, struct iommu_driver_array *array);
+};
+
+/**
+ * struct iommu_viommu - A guest's share of an IOMMU; head of the driver's structure
+ * @ops: its type
+ * @iommu: the IOMMU
+ */
+struct iommu_viommu {
+	const struct iommu_viommu_ops *ops;
+	struct iommu_device *iommu;
+};
+
+/**
+ * iommu_device_ops() - The driver of the IOMMU of a device
+ * @dev: any device that stays in its group, if it is in any
+ *
+ * Return: its operations, or NULL without an IOMMU.
+ */
+static inline const struct iommu_ops *iommu_device_ops(struct device *dev)
+{
+	return dev->iommu && dev->iommu->iommu_dev ? dev_iommu_ops(dev) : NULL;
+}
 
 /* iommu.c, group->mutex held */
 int __iommu_attach_group(struct iommu_domain *domain, struct iommu_group *group);
@@ -59,6 +151,28 @@ u32 iommu_device_max_pasids(struct device *dev);
 struct iommu_domain *iommu_domain_alloc_for_device(struct device *dev, u32 flags);
 void *iommu_device_hw_info(struct device *dev, u32 *len, u32 *type);
 u32 iommu_device_pasid_limit(struct device *dev);
+
+/* iommu-nested.c */
+int iommu_driver_data_copy(void *dst, const struct iommu_driver_data *data, u32 type, size_t min, size_t size);
+int iommu_driver_array_copy(void *dst, const struct iommu_driver_array *array, u32 index, size_t min, size_t size);
+struct iommu_domain *iommu_domain_alloc_nested(struct device *dev, struct iommu_domain *parent, u32 flags,
+					       const struct iommu_driver_data *data);
+int iommu_domain_invalidate(struct iommu_domain *domain, struct iommu_driver_array *array);
+const struct iommu_viommu_ops *iommu_viommu_type(struct device *dev, u32 type);
+struct iommu_viommu *iommu_viommu_alloc(struct device *dev, const struct iommu_viommu_ops *ops,
+					struct iommu_domain *parent, const struct iommu_driver_data *data);
+void iommu_viommu_free(struct iommu_viommu *viommu);
+struct iommu_domain *iommu_viommu_alloc_nested(struct iommu_viommu *viommu, struct device *dev, u32 flags,
+					       const struct iommu_driver_data *data);
+int iommu_viommu_invalidate(struct iommu_viommu *viommu, struct iommu_driver_array *array);
+
+/* iommu-fault-group.c */
+bool iommu_device_can_fault(struct device *dev);
+int iommu_device_enable_faults(struct device *dev);
+void iommu_device_disable_faults(struct device *dev);
+struct iommu_fault_group *iommu_fault_group_alloc(struct device *dev, unsigned int num);
+void iommu_report_fault_group(struct iommu_fault_group *fg);
+void iommu_fault_group_respond(struct iommu_fault_group *fg, enum iommu_page_response_code code);
 
 /* iommu-mock-bus.c, built for the tests only */
 int iommu_mock_bus_register(struct bus_type *bus, struct iommu_device *iommu, const struct iommu_ops *ops);

@@ -19,7 +19,9 @@ static bool iommu_domain_suits_group(struct iommu_domain *domain, struct iommu_g
 	struct group_device *gdev;
 
 	list_for_each_entry(gdev, &group->devices, list) {
-		if (dev_iommu_ops(gdev->dev)->default_domain_ops != domain->ops)
+		const struct iommu_ops *ops = dev_iommu_ops(gdev->dev);
+
+		if (ops->default_domain_ops != domain->ops && ops->nested_domain_ops != domain->ops)
 			return false;
 	}
 	return true;
