@@ -10,10 +10,12 @@
  *	it is on another, the device has not joined	refused: a sibling is in use
  *
  * Whatever may fail comes first: memory is taken, addresses that the group's devices reserve are reserved where the
- * address space differs, and the caller is told the page table. Then the core switches the hardware; it either succeeds
- * or leaves every device of the group on the old page table. What only the old one needed is dropped last.
+ * address space differs, and the caller is told the page table. Then the core switches the hardware; it either
+ * succeeds or leaves every device of the group on the old page table. What only the old one needed is dropped last,
+ * and page requests that came by way of it and were not answered are answered as invalid.
  *
- * Locking: igroup->lock from the first look to the end. Inside it the core's group mutex, and space.rwsem for short.
+ * Locking: igroup->lock from the first look to the end. Inside it the core's group mutex; space.rwsem for short; and
+ * fault->mutex.
  */
 #include <linux/iommu.h>
 #include <linux/overflow.h>
@@ -21,6 +23,7 @@
 
 #include "../iommu-priv.h"
 #include "attach.h"
+#include "fault.h"
 #include "ioas.h"
 
 /* One attach or replace, igroup->lock held */
@@ -83,8 +86,9 @@ static bool pasids_in_use(struct iommufd_group *igroup)
 }
 
 /*
- * All page tables of a device that uses PASIDs are made for that, the one of its requests without PASID included: it is
- * reached by the same path of the hardware. The siblings' are as good as the device's own, since a group moves as one.
+ * All page tables of a device that uses PASIDs are made for that, the one of its requests without PASID included: it
+ * is reached by the same path of the hardware. The siblings' are as good as the device's own, since a group moves as
+ * one.
  */
 static int check_pasid_rules(struct attach_txn *txn)
 {
@@ -108,6 +112,22 @@ static int txn_check(struct attach_txn *txn, unsigned int how)
 	if (txn->old && txn->old->hwpt != txn->hwpt && !txn->joined)
 		return -EXDEV;
 	return check_pasid_rules(txn);
+}
+
+/* Page requests come for a slot; a spinlock of the core is held */
+static bool slot_take_faults(struct iommu_attach_handle *handle, struct iommu_fault_group *fg)
+{
+	struct iommufd_slot *slot = container_of(handle, struct iommufd_slot, handle);
+
+	return iommufd_fault_take(slot->hwpt->fault, fg, slot, slot->dev_id);
+}
+
+/* A slot that the core does not know, any more: what still waits for an answer from it gets one */
+static void drop_slot(struct iommufd_slot *slot)
+{
+	if (slot->hwpt->fault)
+		iommufd_fault_flush(slot->hwpt->fault, slot);
+	kfree(slot);
 }
 
 /* Take all memory that txn_record() needs */
@@ -135,6 +155,10 @@ static int txn_alloc(struct attach_txn *txn)
 	slot->hwpt = txn->hwpt;
 	slot->handle.domain = txn->hwpt->domain;
 	slot->members = txn->old ? txn->old->members : 0;
+	if (txn->hwpt->fault) {
+		slot->handle.take_faults = slot_take_faults;
+		slot->dev_id = txn->member->dev_id;
+	}
 	txn->new = slot;
 	return 0;
 }
@@ -156,6 +180,19 @@ static int txn_reserve(struct attach_txn *txn)
 	return rc;
 }
 
+/* Not undone when the transaction fails: who asks in vain is told so, and the next attempt finds it enabled */
+static int txn_enable_faults(struct attach_txn *txn)
+{
+	struct iommufd_member *member = txn->member;
+	int rc;
+
+	if (!txn->hwpt->fault || member->faults)
+		return 0;
+	rc = iommu_device_enable_faults(member->dev);
+	member->faults = !rc;
+	return rc;
+}
+
 /* The one place where the hardware changes: all of the group's devices or none */
 static int txn_commit(struct attach_txn *txn)
 {
@@ -174,8 +211,8 @@ static void txn_abort(struct attach_txn *txn)
 
 	if (txn->regions)
 		abort_reserve(txn->hwpt->ioas, igroup);
-	if (txn->new != txn->old)
-		kfree(txn->new);
+	if (txn->new && txn->new != txn->old)
+		drop_slot(txn->new);
 	/* These take back a place that is held; one that is in use they leave alone */
 	xa_release(&igroup->slots, txn->pasid);
 	xa_release(&txn->member->joined, txn->pasid);
@@ -188,10 +225,11 @@ static void txn_abort(struct attach_txn *txn)
 static struct iommufd_hwpt *free_slot(struct iommufd_group *igroup, struct iommufd_slot *slot)
 {
 	struct iommufd_objects *objs = &igroup->ictx->objs;
-	struct iommufd_hwpt *left = iommufd_object_tryget(objs, &slot->hwpt->obj) ? slot->hwpt : NULL;
+	struct iommufd_hwpt *hwpt = slot->hwpt;
+	struct iommufd_hwpt *left = iommufd_object_tryget(objs, &hwpt->obj) ? hwpt : NULL;
 
-	iommufd_object_unlink(objs, &slot->hwpt->obj);
-	kfree(slot);
+	drop_slot(slot);
+	iommufd_object_unlink(objs, &hwpt->obj);
 	return left;
 }
 
@@ -231,9 +269,9 @@ static struct iommufd_hwpt *txn_record(struct attach_txn *txn)
  *
  * Return: 0; -EBUSY or -EINVAL if @how does not allow it; -EXDEV if a sibling of the group uses another page table;
  * -EINVAL if the page table does not fit a device, is not made for PASIDs where they are used, or the device cannot
- * send @pasid; -EADDRINUSE if a region the group reserves is mapped or promised; -EBUSY if the group's domain is in
- * other hands; -EOPNOTSUPP if the driver cannot replace, or the platform's MSI doorbells are translated; -ENOMEM;
- * -EINTR; what @report says.
+ * send @pasid, or a page table with a fault queue meets a group of several devices; -EADDRINUSE if a region the group
+ * reserves is mapped or promised; -EBUSY if the group's domain is in other hands; -EOPNOTSUPP if the driver cannot
+ * replace, or the platform's MSI doorbells are translated; -ENOMEM; -EINTR; what @report says.
  */
 int iommufd_attach(struct iommufd_member *member, ioasid_t pasid, struct iommufd_hwpt *hwpt, unsigned int how,
 		   iommufd_report_fn report, void *data, struct iommufd_hwpt **left)
@@ -255,6 +293,8 @@ int iommufd_attach(struct iommufd_member *member, ioasid_t pasid, struct iommufd
 	rc = txn_alloc(&txn);
 	if (!rc)
 		rc = txn_reserve(&txn);
+	if (!rc)
+		rc = txn_enable_faults(&txn);
 	if (!rc && report)
 		rc = report(data, hwpt->obj.id);
 	if (!rc)

@@ -18,6 +18,7 @@
 #include "attach.h"
 #include "auto_hwpt.h"
 #include "device.h"
+#include "hwpt_nested.h"
 #include "hwpt_paging.h"
 
 static bool allow_unsafe_interrupts;
@@ -30,6 +31,8 @@ static void device_object_destroy(struct iommufd_object *obj)
 	struct iommufd_device *idev = container_of(obj, struct iommufd_device, obj);
 
 	iommufd_detach_all(&idev->member);
+	if (idev->member.faults)
+		iommu_device_disable_faults(idev->member.dev);
 	iommu_device_release_dma_owner(idev->member.dev);
 	iommufd_group_put(idev->member.igroup);
 	kfree(idev);
@@ -79,6 +82,7 @@ struct iommufd_device *iommufd_device_create(struct iommufd_ctx *ictx, struct de
 	rc = iommufd_object_reserve(&ictx->objs, &idev->obj, &iommufd_device_ops);
 	if (rc)
 		goto err_owner;
+	idev->member.dev_id = idev->obj.id;
 	iommufd_object_publish(&ictx->objs, &idev->obj);
 	return idev;
 
@@ -177,7 +181,7 @@ int iommufd_device_attach(struct iommufd_device *idev, ioasid_t pasid, u32 pt_id
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
 
-	if (obj->ops == &iommufd_hwpt_paging_ops)
+	if (obj->ops == &iommufd_hwpt_paging_ops || obj->ops == &iommufd_hwpt_nested_ops)
 		rc = iommufd_attach(&idev->member, pasid, container_of(obj, struct iommufd_hwpt, obj), how, report,
 				    data, &left);
 	else if (obj->ops == &iommufd_ioas_ops)

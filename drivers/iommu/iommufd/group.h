@@ -16,6 +16,7 @@ struct iommufd_hwpt;
  * @handle: the attachment as the core knows it
  * @hwpt: page table, linked
  * @members: bound devices that are attached here
+ * @dev_id: device that asks for pages, as user space knows it; it is the only one of its group. 0 if none does
  *
  * It stands for one attachment: a replace makes a new one. All is covered by igroup->lock.
  */
@@ -23,6 +24,7 @@ struct iommufd_slot {
 	struct iommu_attach_handle handle;
 	struct iommufd_hwpt *hwpt;
 	unsigned int members;
+	u32 dev_id;
 };
 
 /**
@@ -54,11 +56,15 @@ struct iommufd_group {
  * struct iommufd_member - A bound device as part of its group, embedded in the device object
  * @igroup: its group
  * @dev: the device
+ * @dev_id: the device as user space knows it
+ * @faults: it may ask for pages; from the first page table with a fault queue until it is unbound
  * @joined: PASIDs, and IOMMU_NO_PASID, for which user space attached this device; written under igroup->lock
  */
 struct iommufd_member {
 	struct iommufd_group *igroup;
 	struct device *dev;
+	u32 dev_id;
+	bool faults;
 	struct xarray joined;
 };
 

@@ -4,9 +4,22 @@
  *
  * Whoever attaches a page table sees this part alone. The rooms of the kinds make page tables and know what is in them.
  */
+#include <linux/iommu.h>
 #include <linux/list.h>
 
+#include "fault.h"
 #include "hwpt.h"
+
+/**
+ * iommufd_hwpt_release() - End of what page tables of every kind have
+ * @hwpt: page table that nothing is attached to; for the room of its kind, which frees it next
+ */
+void iommufd_hwpt_release(struct iommufd_hwpt *hwpt)
+{
+	iommu_domain_free(hwpt->domain);
+	if (hwpt->fault)
+		iommufd_object_unlink(&hwpt->ictx->objs, &hwpt->fault->obj);
+}
 
 /**
  * iommufd_hwpt_abandon() - Give up a page table that was not published

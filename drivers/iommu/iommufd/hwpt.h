@@ -5,6 +5,7 @@
 #include "ctx.h"
 
 struct iommu_domain;
+struct iommufd_fault;
 struct iommufd_ioas;
 
 /**
@@ -14,6 +15,7 @@ struct iommufd_ioas;
  * @ioas: IOAS in whose addresses devices reach memory in the end: what they reserve is reserved there
  * @domain: what the core attaches
  * @pasid: made for devices that use PASIDs, IOMMU_HWPT_ALLOC_PASID
+ * @fault: queue for page requests that it gives rise to, linked; NULL for none
  * @auto_entry: in ioas->auto_hwpts if the kernel made it; then it goes with its last device. Covered by ioas->auto_lock
  */
 struct iommufd_hwpt {
@@ -22,9 +24,11 @@ struct iommufd_hwpt {
 	struct iommufd_ioas *ioas;
 	struct iommu_domain *domain;
 	bool pasid;
+	struct iommufd_fault *fault;
 	struct list_head auto_entry;
 };
 
+void iommufd_hwpt_release(struct iommufd_hwpt *hwpt);
 void iommufd_hwpt_abandon(struct iommufd_hwpt *hwpt);
 void iommufd_hwpt_unused(struct iommufd_hwpt *hwpt);
 

@@ -23,7 +23,7 @@ static void hwpt_paging_destroy(struct iommufd_object *obj)
 	list_del_init(&hwpt->auto_entry);
 	mutex_unlock(&hwpt->ioas->auto_lock);
 	ioas_map_remove_domain(&hwpt->ioas->map, &paging->dom);
-	iommu_domain_free(hwpt->domain);
+	iommufd_hwpt_release(hwpt);
 	iommufd_object_unlink(&hwpt->ictx->objs, &hwpt->ioas->obj);
 	kfree(paging);
 }

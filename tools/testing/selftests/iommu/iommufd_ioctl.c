@@ -34,6 +34,7 @@ static const struct iommu_ioas_map map_of_no_ioas = { .flags = MAP_RW, .length =
 static const struct iommu_ioas_map_file map_file_of_no_ioas = { .flags = MAP_RW, .length = PAGE };
 static const struct iommu_ioas_copy copy_of_no_ioas = { .flags = MAP_RW, .length = PAGE };
 static const struct iommu_ioas_unmap unmap_of_no_ioas = { .length = PAGE };
+static const struct iommu_fault_alloc fault_queue_with_flags = { .flags = 1 };
 static const struct iommu_viommu_alloc viommu_of_no_device = { .type = IOMMU_VIOMMU_TYPE_ARM_SMMUV3 };
 
 #define COMMAND(_nr, _struct, _min, _rc, _example) \
@@ -54,6 +55,7 @@ static const struct command commands[] = {
 	COMMAND(IOMMU_HWPT_ALLOC, iommu_hwpt_alloc, 24, -ENOENT, NULL),
 	COMMAND(IOMMU_GET_HW_INFO, iommu_hw_info, 32, -ENOENT, NULL),
 	COMMAND(IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate, 32, -ENOENT, NULL),
+	COMMAND(IOMMU_FAULT_QUEUE_ALLOC, iommu_fault_alloc, 16, -EOPNOTSUPP, &fault_queue_with_flags),
 	COMMAND(IOMMU_VIOMMU_ALLOC, iommu_viommu_alloc, 24, -ENOENT, &viommu_of_no_device),
 	COMMAND(IOMMU_VDEVICE_ALLOC, iommu_vdevice_alloc, 24, -ENOENT, NULL),
 	COMMAND(IOMMU_IOAS_CHANGE_PROCESS, iommu_ioas_change_process, 8, 0, NULL),
@@ -64,7 +66,6 @@ static const struct command commands[] = {
 static const struct command commands_not_built[] = {
 	COMMAND(IOMMU_HWPT_SET_DIRTY_TRACKING, iommu_hwpt_set_dirty_tracking, 16, -ENOTTY, NULL),
 	COMMAND(IOMMU_HWPT_GET_DIRTY_BITMAP, iommu_hwpt_get_dirty_bitmap, 48, -ENOTTY, NULL),
-	COMMAND(IOMMU_FAULT_QUEUE_ALLOC, iommu_fault_alloc, 16, -ENOTTY, NULL),
 	COMMAND(IOMMU_VEVENTQ_ALLOC, iommu_veventq_alloc, 28, -ENOTTY, NULL),
 	COMMAND(IOMMU_HW_QUEUE_ALLOC, iommu_hw_queue_alloc, 40, -ENOTTY, NULL),
 	COMMAND(IOMMU_IOAS_NOIOMMU_GET_PA, iommu_ioas_noiommu_get_pa, 40, -ENOTTY, NULL),
