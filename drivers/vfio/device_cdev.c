@@ -134,22 +134,41 @@ static int report_pt_id(void *data, u32 pt_id)
 	return 0;
 }
 
+/*
+ * The PASID at the end of a structure whose flags say that it is there. 0 is what other interfaces call a request
+ * without one, so it is none here.
+ */
+static int copy_pasid(struct vfio_device *device, ioasid_t *pasid, u32 __user *uptr)
+{
+	if (get_user(*pasid, uptr))
+		return -EFAULT;
+	if (*pasid == IOMMUFD_NO_PASID)
+		return -EINVAL;
+	return iommufd_device_max_pasids(device->iommufd_device) ? 0 : -EOPNOTSUPP;
+}
+
 static long node_attach(struct vfio_device *device, struct vfio_device_attach_iommufd_pt __user *arg)
 {
 	const size_t minsz = offsetofend(struct vfio_device_attach_iommufd_pt, pt_id);
 	struct vfio_device_attach_iommufd_pt attach;
 	struct pt_id_reply reply = { .uptr = &arg->pt_id };
+	ioasid_t pasid = IOMMUFD_NO_PASID;
 	int rc;
 
 	if (copy_from_user(&attach, arg, minsz))
 		return -EFAULT;
 	if (attach.argsz < minsz || attach.flags & ~VFIO_DEVICE_ATTACH_PASID)
 		return -EINVAL;
-	if (attach.flags & VFIO_DEVICE_ATTACH_PASID)
-		return attach.argsz < sizeof(attach) ? -EINVAL : -EOPNOTSUPP;
+	if (attach.flags & VFIO_DEVICE_ATTACH_PASID) {
+		if (attach.argsz < sizeof(attach))
+			return -EINVAL;
+		rc = copy_pasid(device, &pasid, &arg->pasid);
+		if (rc)
+			return rc;
+	}
 
 	reply.old = attach.pt_id;
-	rc = iommufd_device_attach(device->iommufd_device, IOMMUFD_NO_PASID, attach.pt_id, 0, report_pt_id, &reply);
+	rc = iommufd_device_attach(device->iommufd_device, pasid, attach.pt_id, 0, report_pt_id, &reply);
 	/* A caller that tries again must find its question, not the answer to a failed one */
 	if (rc && reply.written && put_user(reply.old, reply.uptr))
 		return -EFAULT;
@@ -160,15 +179,22 @@ static long node_detach(struct vfio_device *device, struct vfio_device_detach_io
 {
 	const size_t minsz = offsetofend(struct vfio_device_detach_iommufd_pt, flags);
 	struct vfio_device_detach_iommufd_pt detach;
+	ioasid_t pasid = IOMMUFD_NO_PASID;
+	int rc;
 
 	if (copy_from_user(&detach, arg, minsz))
 		return -EFAULT;
 	if (detach.argsz < minsz || detach.flags & ~VFIO_DEVICE_DETACH_PASID)
 		return -EINVAL;
-	if (detach.flags & VFIO_DEVICE_DETACH_PASID)
-		return detach.argsz < sizeof(detach) ? -EINVAL : -EOPNOTSUPP;
+	if (detach.flags & VFIO_DEVICE_DETACH_PASID) {
+		if (detach.argsz < sizeof(detach))
+			return -EINVAL;
+		rc = copy_pasid(device, &pasid, &arg->pasid);
+		if (rc)
+			return rc;
+	}
 
-	iommufd_device_detach(device->iommufd_device, IOMMUFD_NO_PASID);
+	iommufd_device_detach(device->iommufd_device, pasid);
 	return 0;
 }
 

@@ -73,12 +73,31 @@ static int check_token(struct vfio_device *device, const uuid_t *token)
  */
 static void give_back(struct vfio_device *device)
 {
+	/* One that does not wake up any more is given back all the same */
+	bool awake = !vfio_device_pm_runtime_get(device);
+
 	iommufd_device_unbind(device->iommufd_device);
+	if (awake)
+		vfio_device_pm_runtime_put(device);
 	readmit_group_file(device->group);
 
 	mutex_lock(&device->dev_set->lock);
 	device->iommufd_device = NULL;
 	mutex_unlock(&device->dev_set->lock);
+}
+
+/* Binding writes to the device (ATS, PASID): it has to be awake */
+static struct iommufd_device *bind_awake(struct iommufd_ctx *ictx, struct vfio_device *device)
+{
+	struct iommufd_device *idev;
+	int rc;
+
+	rc = vfio_device_pm_runtime_get(device);
+	if (rc)
+		return ERR_PTR(rc);
+	idev = iommufd_device_bind(ictx, device->dev);
+	vfio_device_pm_runtime_put(device);
+	return idev;
 }
 
 /**
@@ -109,7 +128,7 @@ int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, cons
 		goto err_readmit;
 
 	/* The driver may let the device do DMA as soon as it is open: ownership first */
-	idev = iommufd_device_bind(ictx, device->dev);
+	idev = bind_awake(ictx, device);
 	if (IS_ERR(idev)) {
 		rc = PTR_ERR(idev);
 		goto err_readmit;

@@ -44,8 +44,9 @@ void iommufd_ctx_put(struct iommufd_ctx *ictx);
 struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct device *dev);
 void iommufd_device_unbind(struct iommufd_device *idev);
 u32 iommufd_device_id(struct iommufd_device *idev);
+u32 iommufd_device_max_pasids(struct iommufd_device *idev);
 
-/* In place of a PASID: the requests that carry none */
+/* In place of a PASID: the requests that carry none. It is not a PASID that can be attached. */
 #define IOMMUFD_NO_PASID	0U
 
 /* How iommufd_device_attach() treats a device that is or is not attached already. With neither it takes both. */

@@ -3,7 +3,8 @@
  * device - bound devices, the kernel API for their drivers, and what is told about their hardware
  *
  * A driver binds its device to a context: from then on no kernel driver does DMA with any device of its group, and
- * all DMA of the group is blocked until the device is attached.
+ * all DMA of the group is blocked until the device is attached. Where device and IOMMU have PASIDs they are enabled
+ * meanwhile, and their numbers are the user's to choose.
  */
 #include <linux/iommu.h>
 #include <linux/iommufd.h>
@@ -33,6 +34,7 @@ static void device_object_destroy(struct iommufd_object *obj)
 	iommufd_detach_all(&idev->member);
 	if (idev->member.faults)
 		iommu_device_disable_faults(idev->member.dev);
+	iommu_device_disable_pasid(idev->member.dev);
 	iommu_device_release_dma_owner(idev->member.dev);
 	iommufd_group_put(idev->member.igroup);
 	kfree(idev);
@@ -41,6 +43,21 @@ static void device_object_destroy(struct iommufd_object *obj)
 const struct iommufd_object_ops iommufd_device_ops = {
 	.destroy = device_object_destroy,
 };
+
+/* What the device may do in a request with PASID. Its configuration space is read, so it has to be awake. */
+static u64 pasid_capabilities(struct device *dev)
+{
+	int features = 0;
+	u64 caps = 0;
+
+	if (dev_is_pci(dev) && iommu_device_max_pasids(dev))
+		features = max(pci_pasid_features(to_pci_dev(dev)), 0);
+	if (features & PCI_PASID_CAP_EXEC)
+		caps |= IOMMU_HW_CAP_PCI_PASID_EXEC;
+	if (features & PCI_PASID_CAP_PRIV)
+		caps |= IOMMU_HW_CAP_PCI_PASID_PRIV;
+	return caps;
+}
 
 /**
  * iommufd_device_create() - Make the object of a device that lives inside a context
@@ -79,13 +96,19 @@ struct iommufd_device *iommufd_device_create(struct iommufd_ctx *ictx, struct de
 	rc = iommu_device_claim_dma_owner(dev, ictx);
 	if (rc)
 		goto err_group;
-	rc = iommufd_object_reserve(&ictx->objs, &idev->obj, &iommufd_device_ops);
+	rc = iommu_device_enable_pasid(dev);
 	if (rc)
 		goto err_owner;
+	idev->pasid_capabilities = pasid_capabilities(dev);
+	rc = iommufd_object_reserve(&ictx->objs, &idev->obj, &iommufd_device_ops);
+	if (rc)
+		goto err_pasid;
 	idev->member.dev_id = idev->obj.id;
 	iommufd_object_publish(&ictx->objs, &idev->obj);
 	return idev;
 
+err_pasid:
+	iommu_device_disable_pasid(dev);
 err_owner:
 	iommu_device_release_dma_owner(dev);
 err_group:
@@ -97,7 +120,7 @@ err_free:
 
 /**
  * iommufd_device_remove() - Undo iommufd_device_create()
- * @idev: bound device; one that is still attached is detached
+ * @idev: bound device; it is detached, PASIDs included
  */
 void iommufd_device_remove(struct iommufd_device *idev)
 {
@@ -107,11 +130,13 @@ void iommufd_device_remove(struct iommufd_device *idev)
 /**
  * iommufd_device_bind() - Hand a device to a context
  * @ictx: context; it lives on at least until iommufd_device_unbind()
- * @dev: device, bound to the calling driver, which does no DMA API and calls this from its own file operations
+ * @dev: device, bound to the calling driver, which does no DMA API and calls this from its own file operations. It is
+ *	 awake, since PASIDs are enabled in it; it may sleep afterwards, as far as its state survives that.
  *
  * Return: the bound device, or ERR_PTR with nothing changed: -ENODEV without an IOMMU; -EINVAL if the IOMMU does not
  * keep DMA coherent with the CPU's caches; -EPERM if MSIs are not isolated, or the group is in use by a kernel driver
- * or another owner; -EBUSY if the group's domain is in other hands; -ENOMEM.
+ * or another owner; -EBUSY if the group's domain is in other hands; -ENOMEM; or what the IOMMU driver says when it
+ * cannot enable PASIDs.
  */
 struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct device *dev)
 {
@@ -125,7 +150,7 @@ EXPORT_SYMBOL_GPL(iommufd_device_bind);
 
 /**
  * iommufd_device_unbind() - Take a device back
- * @idev: bound device; a device that is still attached is detached
+ * @idev: bound device, awake; it is detached, PASIDs included
  *
  * Waits for running ioctls that use it. When this returns the device's group belongs to the kernel again, unless
  * siblings are bound.
@@ -152,10 +177,32 @@ u32 iommufd_device_id(struct iommufd_device *idev)
 EXPORT_SYMBOL_GPL(iommufd_device_id);
 
 /**
- * iommufd_device_attach() - Attach a device, or replace what it is attached to
+ * iommufd_device_max_pasids() - How many PASIDs a device can use
  * @idev: bound device
- * @pasid: IOMMUFD_NO_PASID; PASIDs are not offered yet
- * @pt_id: id of an IOAS, for which a page table is found or made, or of a page table
+ *
+ * Return: PASIDs below this number can be attached; 0 when there are none.
+ */
+u32 iommufd_device_max_pasids(struct iommufd_device *idev)
+{
+	return iommu_device_max_pasids(idev->member.dev);
+}
+EXPORT_SYMBOL_GPL(iommufd_device_max_pasids);
+
+static int attach_ioas(struct iommufd_device *idev, ioasid_t pasid, struct iommufd_ioas *ioas, unsigned int how,
+		       iommufd_report_fn report, void *data)
+{
+	if (pasid == IOMMUFD_NO_PASID)
+		return iommufd_attach_ioas(&idev->member, ioas, how, report, data);
+	/* A page table that the kernel makes for an IOAS is none for PASIDs */
+	return (how & IOMMUFD_ATTACH_FIRST) && iommufd_is_attached(&idev->member, pasid) ? -EBUSY : -EINVAL;
+}
+
+/**
+ * iommufd_device_attach() - Attach a device, or replace what it is attached to
+ * @idev: bound device, awake
+ * @pasid: requests with this PASID, or IOMMUFD_NO_PASID
+ * @pt_id: id of an IOAS, for which a page table is found or made, or of a page table. For a PASID it is a page table
+ *	   that was made for that.
  * @how: 0, IOMMUFD_ATTACH_FIRST or IOMMUFD_ATTACH_REPLACE
  * @report: told the page table before anything changes, may be NULL
  * @data: for @report
@@ -163,9 +210,9 @@ EXPORT_SYMBOL_GPL(iommufd_device_id);
  * A device that is attached moves without a moment in which its DMA is blocked, and all devices of its group move
  * with it; the same call for one of them then has nothing left to do. On error all of them are where they were.
  *
- * Return: 0; -EOPNOTSUPP for a PASID; -ENOENT if there is no such object; -EINVAL if it is of another kind, does not fit
- * the device, or the device is not attached and a sibling uses another page table; and the rest as iommufd_attach() and
- * iommufd_hwpt_create().
+ * Return: 0; -ENOENT if there is no such object; -EINVAL if it is of another kind, does not fit the device or the
+ * PASID, or the device is not attached and a sibling uses another page table; -EBUSY if it is attached and @how is
+ * IOMMUFD_ATTACH_FIRST; and the rest as iommufd_attach() and iommufd_hwpt_create().
  */
 int iommufd_device_attach(struct iommufd_device *idev, ioasid_t pasid, u32 pt_id, unsigned int how,
 			  iommufd_report_fn report, void *data)
@@ -175,8 +222,6 @@ int iommufd_device_attach(struct iommufd_device *idev, ioasid_t pasid, u32 pt_id
 	struct iommufd_object *obj;
 	int rc;
 
-	if (pasid != IOMMUFD_NO_PASID)
-		return -EOPNOTSUPP;
 	obj = iommufd_object_get(objs, pt_id, NULL);
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
@@ -185,8 +230,7 @@ int iommufd_device_attach(struct iommufd_device *idev, ioasid_t pasid, u32 pt_id
 		rc = iommufd_attach(&idev->member, pasid, container_of(obj, struct iommufd_hwpt, obj), how, report,
 				    data, &left);
 	else if (obj->ops == &iommufd_ioas_ops)
-		rc = iommufd_attach_ioas(&idev->member, container_of(obj, struct iommufd_ioas, obj), how, report,
-					 data);
+		rc = attach_ioas(idev, pasid, container_of(obj, struct iommufd_ioas, obj), how, report, data);
 	else
 		rc = -EINVAL;
 
@@ -199,10 +243,10 @@ EXPORT_SYMBOL_GPL(iommufd_device_attach);
 
 /**
  * iommufd_device_detach() - Block a device's DMA
- * @idev: bound device; one that is not attached is fine
- * @pasid: IOMMUFD_NO_PASID; no PASID is ever attached
+ * @idev: bound device, awake; one that is not attached is fine
+ * @pasid: requests with this PASID, or IOMMUFD_NO_PASID
  *
- * The group's DMA is blocked once none of its devices is attached.
+ * The group's DMA is blocked once none of its devices is attached for @pasid. Other PASIDs go on.
  */
 void iommufd_device_detach(struct iommufd_device *idev, ioasid_t pasid)
 {
@@ -210,11 +254,14 @@ void iommufd_device_detach(struct iommufd_device *idev, ioasid_t pasid)
 }
 EXPORT_SYMBOL_GPL(iommufd_device_detach);
 
-static u64 hw_capabilities(struct device *dev)
+static u64 hw_capabilities(struct iommufd_device *idev)
 {
-	if (dev_is_pci(dev) && pci_ats_supported(to_pci_dev(dev)))
-		return 0;
-	return IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
+	struct device *dev = idev->member.dev;
+	u64 caps = idev->pasid_capabilities;
+
+	if (!dev_is_pci(dev) || !pci_ats_supported(to_pci_dev(dev)))
+		caps |= IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
+	return caps;
 }
 
 /* Copy what the driver said, cut or filled up with zeros to the user's buffer */
@@ -269,7 +316,7 @@ int iommufd_ioctl_get_hw_info(struct iommufd_ucmd *ucmd)
 		goto out_free;
 	cmd->out_data_type = type;
 	cmd->out_max_pasid_log2 = ilog2(iommu_device_pasid_limit(idev->member.dev) ?: 1);
-	cmd->out_capabilities = hw_capabilities(idev->member.dev);
+	cmd->out_capabilities = hw_capabilities(idev);
 	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 out_free:
 	kfree(info);

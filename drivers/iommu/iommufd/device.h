@@ -12,11 +12,13 @@
  * @obj: its id
  * @ictx: the context
  * @member: the device and its group
+ * @pasid_capabilities: IOMMU_HW_CAP_PCI_PASID_*, as read when it was bound
  */
 struct iommufd_device {
 	struct iommufd_object obj;
 	struct iommufd_ctx *ictx;
 	struct iommufd_member member;
+	u64 pasid_capabilities;
 };
 
 extern const struct iommufd_object_ops iommufd_device_ops;

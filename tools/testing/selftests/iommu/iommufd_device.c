@@ -302,6 +302,8 @@ TEST_F(device, attach_and_detach_refuse_bad_arguments)
 		EXPECT_EQ_FOR(-EINVAL, iommu_call(self->dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach), "bit %d", bit);
 	}
 	detach.flags = VFIO_DEVICE_DETACH_PASID;
+	EXPECT_EQ(-EINVAL, iommu_call(self->dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach));
+	detach.pasid = 1;
 	EXPECT_EQ(-EOPNOTSUPP, iommu_call(self->dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach));
 	detach.argsz = 8;
 	EXPECT_EQ(-EINVAL, iommu_call(self->dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach));
@@ -312,6 +314,35 @@ TEST_F(device, attach_and_detach_refuse_bad_arguments)
 	detach.flags = 0;
 	EXPECT_EQ(0, iommu_call(self->dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach));
 	EXPECT_EQ(-ENOENT, iommu_destroy(self->iommufd, first));
+}
+
+TEST_F(device, without_pasids_refuses_them_and_goes_on)
+{
+	struct vfio_device_detach_iommufd_pt detach = { .argsz = sizeof(detach), .flags = VFIO_DEVICE_DETACH_PASID };
+	struct vfio_device_attach_iommufd_pt attach = { .argsz = sizeof(attach), .flags = VFIO_DEVICE_ATTACH_PASID };
+	uint32_t hwpt;
+
+	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem, 2 * PAGE, IOVA));
+	ASSERT_EQ(0, vfio_attach(self->dev, self->ioas, &hwpt));
+
+	/* PASID 0 is none, whatever the device can do */
+	attach.pt_id = hwpt;
+	EXPECT_EQ(-EINVAL, iommu_call(self->dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach));
+	EXPECT_EQ(-EINVAL, iommu_call(self->dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach));
+	for (uint32_t pasid = 1; pasid; pasid <<= 1) {
+		attach.pasid = pasid;
+		detach.pasid = pasid;
+		EXPECT_EQ(-EOPNOTSUPP, iommu_call(self->dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach));
+		EXPECT_EQ(hwpt, attach.pt_id);
+		EXPECT_EQ(-EOPNOTSUPP, iommu_call(self->dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach));
+	}
+	EXPECT_EQ(-EOPNOTSUPP, hwpt_alloc(self->iommufd, self->edu.id, self->ioas, IOMMU_HWPT_ALLOC_PASID, &hwpt));
+
+	/* the requests without PASID are where they were */
+	EXPECT_EQ(-EBUSY, iommu_destroy(self->iommufd, hwpt));
+	pattern_fill(self->mem, BYTES, 7);
+	ASSERT_EQ(0, edu_copy(&self->edu, IOVA, IOVA + PAGE, BYTES));
+	EXPECT_TRUE(pattern_is(self->mem + PAGE, BYTES, 7));
 }
 
 TEST_F(device, hwpt_alloc_checks_in_order)
