@@ -5,9 +5,10 @@
  * A command is described by what stands before it and by one ioctl. It runs first without a failure, and what user
  * space can see before and after it is written down: objects and their ids, addresses, mappings of every page table,
  * pins, charges, answers. Then it runs with its first, second, third ... allocation or copy failing, each time in a
- * fresh context, until nothing is left that could fail. What failed must have left what was seen before; what did not
- * must have led to what was seen after; and after a failure the same ioctl must do it, so an id, an address, a page or
- * a charge that was lost shows as a difference. At last everything is given back, by hand or by close.
+ * fresh context, until nothing is left that could fail; where it takes pages for more than slabs, again with these.
+ * What failed must have left what was seen before; what did not must have led to what was seen after; and after a
+ * failure the same ioctl must do it, so an id, an address, a page or a charge that was lost shows as a difference. At
+ * last everything is given back, by hand or by close.
  */
 #include "iommu_test.h"
 #include "iommufd_world.h"
@@ -432,14 +433,15 @@ COMMAND(map_without_table) { { map, .at = SMALL, .least = 3 } };
 COMMAND(map_with_table) { { map, .at = SMALL, .tables = { 1 }, .least = 3 } };
 COMMAND(map_with_two_tables) { { map, .at = SMALL, .tables = { 2 }, .least = 3 } };
 COMMAND(map_unaligned) { { map, .at = ODD, .tables = { 2 }, .least = 3 } };
-COMMAND(map_large) { { map, .at = LARGE, .tables = { 2 }, .least = 5 } };
+COMMAND(map_large) { { map, .at = LARGE, .tables = { 2 }, .least = 5, .pages = 3 } };
 COMMAND(map_per_user) { { map, .at = SMALL, .tables = { 1 }, .per_user = true, .least = 3 } };
-COMMAND(map_fresh) { { map, .at = SMALL, .tables = { 2 }, .fresh = true, .least = 8 } };
+COMMAND(map_fresh) { { map, .at = SMALL, .tables = { 2 }, .fresh = true, .least = 6, .pages = 10 } };
 COMMAND(map_anywhere) { { map_anywhere, .at = SMALL, .tables = { 2 }, .areas = { ALL }, .least = 3 } };
 
 COMMAND(map_file_without_table) { { map, .at = SMALL, .file = true, .least = 3 } };
-COMMAND(map_file) { { map, .at = SMALL, .tables = { 1 }, .file = true, .least = 5 } };
-COMMAND(map_file_with_two_tables) { { map_anywhere, .at = NEXT, .tables = { 2 }, .file = true, .least = 5 } };
+COMMAND(map_file) { { map, .at = SMALL, .tables = { 1 }, .file = true, .least = 5, .pages = 10 } };
+COMMAND(map_file_with_two_tables) { { map_anywhere, .at = NEXT, .tables = { 2 }, .file = true, .least = 5,
+	.pages = 7 } };
 
 COMMAND(copy_without_table) { { copy_over_two_areas, .areas = { ALIGNED }, .least = 3 } };
 COMMAND(copy_pins) { { copy_over_two_areas, .areas = { ALIGNED }, .tables = { 0, 2 }, .least = 5 } };
@@ -448,7 +450,7 @@ COMMAND(copy_per_user) { { copy_over_two_areas, .areas = { ALIGNED }, .tables = 
 	.least = 5 } };
 COMMAND(copy_within) { { copy_within, .areas = { ALL }, .tables = { 2 }, .least = 5 } };
 COMMAND(copy_large_anywhere) { { copy_anywhere, .at = LARGE, .areas = { WITH_LARGE }, .tables = { 0, 2 },
-	.least = 5 } };
+	.least = 5, .pages = 3 } };
 COMMAND(copy_of_file) { { copy_over_two_areas, .areas = { ALIGNED }, .tables = { 1, 1 }, .file = true, .least = 5 } };
 
 COMMAND(unmap) { { unmap_several, .areas = { ALL }, .only_answer_may_be_lost = true, .least = 2 } };
@@ -481,7 +483,7 @@ COMMAND(attach) { { new_device, .areas = { ALL }, .least = 20 } };
 COMMAND(replace_by_ioas_with_access) { { replace_by_first, .setup = middle_pinned_by_access, .tables = { 0, 1 },
 	.areas = { PLACE(SMALL) }, .least = 8 } };
 COMMAND(replace_by_ioas_with_file) { { replace_by_first, .areas = { ALIGNED }, .tables = { 0, 1 }, .file = true,
-	.least = 8 } };
+	.least = 8, .pages = 15 } };
 COMMAND(replace_ioas_by_ioas) { { replace_by_ioas, .areas = { ALIGNED, ALL }, .tables = { 1 }, .least = 8 } };
 COMMAND(replace_ioas_by_ioas_with_table) { { replace_by_ioas, .areas = { ALIGNED, ALL }, .tables = { 1, 1 },
 	.least = 2 } };
@@ -496,11 +498,12 @@ COMMAND(create_access_of_many) { { new_pinning_access, .areas = { ALIGNED }, .ta
 COMMAND(access_pins_two_areas) { { pin_two_areas, .areas = { ALIGNED }, .setup = new_pinning_access, .least = 4 } };
 COMMAND(access_pins_beside_table) { { pin_two_areas, .areas = { ALIGNED }, .tables = { 1 },
 	.setup = new_pinning_access, .least = 4 } };
-COMMAND(access_pins_large) { { pin_large, .areas = { WITH_LARGE }, .setup = new_pinning_access, .least = 5 } };
+COMMAND(access_pins_large) { { pin_large, .areas = { WITH_LARGE }, .setup = new_pinning_access, .least = 5,
+	.pages = 3 } };
 COMMAND(access_pins_fresh) { { pin_two_areas, .areas = { ALIGNED }, .setup = new_pinning_access, .fresh = true,
-	.least = 6 } };
+	.least = 6, .pages = 10 } };
 COMMAND(access_pins_file) { { pin_two_areas, .areas = { ALIGNED }, .setup = new_pinning_access, .file = true,
-	.least = 5 } };
+	.least = 5, .pages = 10 } };
 COMMAND(access_unpins) { { unpin, .areas = { ALIGNED }, .setup = pinned_by_access, .least = 1 } };
 COMMAND(access_reads) { { read_by_access, .areas = { ALIGNED }, .setup = new_access, .least = 2 } };
 COMMAND(access_reads_remotely) { { read_by_access_remotely, .areas = { ALIGNED }, .setup = new_access, .least = 2 } };
@@ -563,11 +566,11 @@ static void write_down(struct __test_metadata *_metadata, const struct command *
 	ASSERT_TRUE(same(&after, &seen)) TH_LOG("not every time the same: %s", difference(&after, &seen));
 }
 
-/* One way to let the command fail. @end says whether there may be more to fail. */
+/* One way to let the command fail, @points times. @end says whether there may be more to fail. */
 struct failure {
 	void (*begin)(int fd, int n);
 	bool (*end)(int fd, int rc);
-	int fd;
+	int fd, points;
 };
 
 static bool end_of_one_failure(int fd, __attribute__((unused)) int rc)
@@ -608,7 +611,7 @@ static void check_trace(struct __test_metadata *_metadata, const struct command 
 	ASSERT_TRUE(same(&after, &seen)) TH_LOG("failure %d gave %d: %s", n, rc, difference(&after, &seen));
 }
 
-static int sweep(struct __test_metadata *_metadata, const struct command *c, const struct failure *f)
+static int sweep(struct __test_metadata *_metadata, const struct command *c, struct failure *f)
 {
 	int failures = 0;
 	bool more = true;
@@ -627,6 +630,7 @@ static int sweep(struct __test_metadata *_metadata, const struct command *c, con
 		ASSERT_TRUE(same(&closed[n % 2], &seen))
 			TH_LOG("failure %d gave %d: %s", n, rc, difference(&closed[n % 2], &seen));
 		failures += !!rc;
+		f->points = n - 1;
 	}
 	return failures;
 }
@@ -637,7 +641,13 @@ TEST_F_TIMEOUT(command, that_fails_leaves_no_trace, 300)
 
 	if (self->nth < 0)
 		SKIP(return, NO_FAULT_INJECTION);
+	ASSERT_EQ(0, only_objects_may_fail());
 	EXPECT_LE(variant->c.least, sweep(_metadata, &variant->c, &one));
+	if (variant->c.pages) {
+		ASSERT_EQ(0, only_pages_may_fail());
+		sweep(_metadata, &variant->c, &one);
+		EXPECT_LE(variant->c.pages, one.points);
+	}
 }
 
 /* What is tried again when it failed once fails here as well. */

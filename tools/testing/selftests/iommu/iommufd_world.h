@@ -63,7 +63,8 @@ struct world {
  * @per_user: pages count against the user, not the process
  * @other_process: another process maps
  * @only_answer_may_be_lost: a call that fails with -EFAULT may have done its work
- * @least: it has at least so many points of failure
+ * @least: so many small allocations and copies make it fail, at least
+ * @pages: it takes so many pages and copies, at least; 0 where it takes no page but for slabs
  */
 struct command {
 	int (*step)(struct world *w);
@@ -73,7 +74,7 @@ struct command {
 	unsigned int areas[2];
 	int objects;
 	bool file, fresh, per_user, other_process, only_answer_may_be_lost;
-	int least;
+	int least, pages;
 };
 
 #define PLACE(_at)	(1U << (_at))
