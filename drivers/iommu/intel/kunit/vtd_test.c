@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit suite "vtd": the driver of VT-d, held against a software VT-d that walks its tables all the time
+ *
+ * walker.steps= says how many random steps are done, walker.seed= repeats a run; what hardware happens to remember, and
+ * when it looks, repeats only as far as the two CPUs run alike. The steps are done in slices, each short enough for the
+ * watchdogs, on a unit of its own.
+ */
+#include <kunit/test.h>
+#include <linux/moduleparam.h>
+
+#include "../../kunit/walk_world.h"
+#include "../attach.h"
+#include "vtd_unit.h"
+
+#define SLICE		10000UL		/* at most */
+#define SLICES		10UL		/* at least */
+#define LEGACY		2		/* of ten; legacy mode has no PASIDs */
+
+#undef MODULE_PARAM_PREFIX
+#define MODULE_PARAM_PREFIX "walker."
+
+static unsigned long walk_steps = 2000;
+module_param_named(steps, walk_steps, ulong, 0444);
+MODULE_PARM_DESC(steps, "Unit tests: random steps while the software IOMMU walks");
+
+static unsigned long walk_seed = 1;
+module_param_named(seed, walk_seed, ulong, 0444);
+MODULE_PARM_DESC(seed, "Unit tests: where the random steps begin");
+
+static unsigned long steps_done;
+
+struct vtd_world {
+	struct walk_world world;
+	struct walker walker;
+	struct vtd_unit unit;
+	struct soft_pci pci;
+	int sm_before;
+};
+
+static struct iommu_domain *alloc_domain(struct walk_world *world, unsigned int index, unsigned int *kind)
+{
+	return iommu_domain_alloc_for_device(&world->devices[0]->dev, 0);
+}
+
+/* As if a crashed kernel had left a translation behind for it */
+static void refuse(struct walk_world *world, struct pci_dev *pdev, bool refuse)
+{
+	struct vtd_world *vtd = container_of(world, struct vtd_world, world);
+
+	assign_bit(pci_dev_id(pdev), vtd->unit.iommu.copied_tables, refuse);
+}
+
+static const struct walk_world_ops vtd_world_ops = {
+	.alloc_domain	= alloc_domain,
+	.refuse		= refuse,
+};
+
+static void start_world(struct kunit *test, bool scalable, u64 seed)
+{
+	static const u8 devfns[WALK_DEVICES] = { PCI_DEVFN(1, 0), PCI_DEVFN(2, 0), PCI_DEVFN(2, 1) };
+	struct vtd_world *vtd = test->priv;
+
+	KUNIT_ASSERT_EQ(test, vtd_unit_init(&vtd->unit, &vtd->pci, scalable), 0);
+	KUNIT_ASSERT_EQ(test, walker_start(&vtd->walker, &vtd->unit.unit, seed), 0);
+	KUNIT_ASSERT_EQ(test, vtd_unit_start(&vtd->unit), 0);
+	KUNIT_ASSERT_EQ(test, soft_pci_start(&vtd->pci, VTD_SEGMENT, devfns, WALK_DEVICES), 0);
+
+	vtd->world.ops = &vtd_world_ops;
+	vtd->world.walker = &vtd->walker;
+	vtd->world.pci = &vtd->pci;
+	vtd->world.pasids = false;
+	KUNIT_ASSERT_EQ(test, walk_world_start(&vtd->world), 0);
+}
+
+static void expect_no_fault(struct kunit *test)
+{
+	struct vtd_world *vtd = test->priv;
+	struct walk_verdict *verdict = &vtd->walker.verdict;
+
+	kunit_info(test, "%llu walks, %llu translated, %llu from a cache, %llu too slow", verdict->walks,
+		   verdict->translated, verdict->from_cache, verdict->too_slow);
+	KUNIT_EXPECT_EQ_MSG(test, walker_faults(&vtd->walker), 0ULL,
+			    "blocked %llu torn %llu stale %llu wrong %llu step %llu, first: %s; walker.seed=%lu",
+			    verdict->faults[WALK_FAULT_BLOCKED], verdict->faults[WALK_FAULT_TORN],
+			    verdict->faults[WALK_FAULT_STALE], verdict->faults[WALK_FAULT_WRONG],
+			    verdict->faults[WALK_FAULT_STEP], verdict->first, walk_seed);
+	KUNIT_EXPECT_STREQ(test, vtd->unit.misuse ?: "", "");
+	KUNIT_EXPECT_EQ(test, vtd->pci.misused, 0);
+}
+
+static unsigned long slice_steps(void)
+{
+	return min(SLICE, DIV_ROUND_UP(walk_steps, SLICES));
+}
+
+static void random_steps_are_seen_as_they_should(struct kunit *test)
+{
+	unsigned long slice = (unsigned long)test->param_value - 1, i;
+	struct vtd_world *vtd = test->priv;
+
+	start_world(test, slice % 10 >= LEGACY, walk_seed + slice);
+	for (i = 0; i < slice_steps() && !walker_faults(&vtd->walker); i++, steps_done++)
+		walk_world_step(&vtd->world);
+	expect_no_fault(test);
+	KUNIT_EXPECT_GT(test, vtd->walker.verdict.translated, 0ULL);
+}
+
+static void steps_were_as_many_as_asked_for(struct kunit *test)
+{
+	KUNIT_EXPECT_GE(test, steps_done, walk_steps);
+}
+
+static const void *next_slice(const void *prev, char *desc)
+{
+	unsigned long slice = (unsigned long)prev;
+
+	if (slice * slice_steps() >= walk_steps)
+		return NULL;
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s mode, slice %lu", slice % 10 < LEGACY ? "legacy" : "scalable", slice);
+	return (void *)(slice + 1);
+}
+
+/* Scalable mode is a decision for the whole machine, but it matters only to a unit that can do it */
+static int vtd_init(struct kunit *test)
+{
+	struct vtd_world *vtd = kunit_kzalloc(test, sizeof(*vtd), GFP_KERNEL);
+
+	if (!vtd)
+		return -ENOMEM;
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "the software VT-d needs a CPU of its own, and there is one");
+	if (!boot_cpu_has(X86_FEATURE_CX16))
+		kunit_skip(test, "this CPU cannot read 16 bytes at once");
+	vtd->sm_before = intel_iommu_sm;
+	intel_iommu_sm = 1;
+	test->priv = vtd;
+	return 0;
+}
+
+static void vtd_exit(struct kunit *test)
+{
+	struct vtd_world *vtd = test->priv;
+
+	if (!vtd)
+		return;
+	/* After a failed assertion this is another thread: it has to keep off the CPU of the walking one as well */
+	set_cpus_allowed_ptr(current, cpumask_of(cpumask_first(cpu_online_mask)));
+	if (vtd->world.walker)
+		walk_world_stop(&vtd->world);
+	soft_pci_stop(&vtd->pci);
+	if (vtd->unit.iommu.domain_ids)
+		KUNIT_EXPECT_EQ(test, vtd_unit_domain_ids(&vtd->unit), 0);
+	vtd_unit_stop(&vtd->unit);
+	if (vtd->walker.thread)
+		walker_stop(&vtd->walker);
+	vtd_unit_free(&vtd->unit);
+	set_cpus_allowed_ptr(current, cpu_possible_mask);
+	intel_iommu_sm = vtd->sm_before;
+}
+
+static struct kunit_case vtd_cases[] = {
+	KUNIT_CASE_PARAM(random_steps_are_seen_as_they_should, next_slice),
+	KUNIT_CASE(steps_were_as_many_as_asked_for),
+	{}
+};
+
+static struct kunit_suite vtd_suite = {
+	.name = "vtd",
+	.init = vtd_init,
+	.exit = vtd_exit,
+	.test_cases = vtd_cases,
+};
+
+kunit_test_suite(vtd_suite);

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * walk_world - the driving thread: random steps through the IOMMU core, and what a DMA may see meanwhile
+ *
+ * Around each step stand two notes: what may be seen from its begin to its end, and what may be seen after it. A step
+ * that fails is followed by the note of before.
+ */
+#include <linux/err.h>
+#include <linux/sched.h>
+
+#include "../iommu-priv.h"
+#include "walk_world.h"
+
+/* In the first and in other pages of a PASID table, and in other parts of its directory */
+static const ioasid_t pasids[] = { IOMMU_NO_PASID, 1, 63, 64, 0x1234 };
+
+/* Devices 0, 1, 2 are in groups 0, 1, 1 */
+static unsigned int group_of(unsigned int device)
+{
+	return device > 0;
+}
+
+static unsigned int pick(struct walk_world *world, unsigned int n)
+{
+	return prandom_u32_state(&world->walker->rnd) % n;
+}
+
+static void step_failed(struct walk_world *world, const char *what, const struct walk_slot *slot, int to, int rc)
+{
+	walker_fault(world->walker, WALK_FAULT_STEP, "%s of PASID %u from %d to %d: %d", what, slot->pasid,
+		     slot->domain, to, rc);
+}
+
+static u64 domain_bit(int domain)
+{
+	return domain < 0 ? WALK_NOTHING : BIT_ULL(domain);
+}
+
+static struct walk_source *source_of(struct walk_world *world, unsigned int device, const struct walk_slot *slot)
+{
+	unsigned int i;
+
+	for (i = 0; i < world->walker->nr_sources; i++) {
+		struct walk_source *source = &world->walker->sources[i];
+
+		if (source->slot == slot && source->device == device)
+			return source;
+	}
+	return NULL;
+}
+
+static bool sees(struct walk_world *world, unsigned int device, const struct walk_slot *slot)
+{
+	return world->devices[device] && (slot->pasid == IOMMU_NO_PASID || world->has_pasids[device]);
+}
+
+/* What the devices of a slot may see, those that use it */
+static void note_slot(struct walk_world *world, struct walk_slot *slot, u64 set)
+{
+	unsigned int i, first = 0, nr = 0;
+
+	for (i = 0; i < WALK_DEVICES; i++) {
+		struct walk_source *source = source_of(world, i, slot);
+
+		if (!source || !sees(world, i, slot))
+			continue;
+		walk_legal_set(&source->legal, set);
+		if (!nr++ || pick(world, 2))
+			first = source - world->walker->sources;
+	}
+	if (nr)
+		WRITE_ONCE(world->walker->hot, first);
+}
+
+/* Attach, replace or detach */
+static int move_slot(struct walk_world *world, struct walk_slot *slot, int to)
+{
+	struct walk_domain *domains = world->walker->domains;
+	int from = slot->domain, rc = 0;
+	u64 during = domain_bit(from) | domain_bit(to);
+
+	if (from >= 0 && to >= 0 && domains[from].kind != domains[to].kind)
+		during |= WALK_NOTHING;
+	note_slot(world, slot, during);
+	if (to < 0)
+		iommu_group_detach_handle(slot->group, slot->pasid, &slot->handles[from]);
+	else if (from < 0)
+		rc = iommu_group_attach_handle(slot->group, slot->pasid, &slot->handles[to]);
+	else
+		rc = iommu_group_replace_handle(slot->group, slot->pasid, &slot->handles[from], &slot->handles[to]);
+	if (!rc)
+		slot->domain = to;
+	note_slot(world, slot, domain_bit(slot->domain));
+	return rc;
+}
+
+static bool can_move(struct walk_world *world, const struct walk_slot *slot)
+{
+	unsigned int i;
+
+	for (i = 0; i < WALK_DEVICES; i++) {
+		if (source_of(world, i, slot) && sees(world, i, slot) && world->owned[group_of(i)])
+			return true;
+	}
+	return false;
+}
+
+static void step_move(struct walk_world *world)
+{
+	struct walk_slot *slot = &world->walker->slots[pick(world, world->walker->nr_slots)];
+	int to = pick(world, WALK_DOMAINS), rc;
+
+	if (!can_move(world, slot))
+		return;
+	if (slot->domain >= 0 && !pick(world, 6))
+		to = -1;
+	if (to == slot->domain)
+		return;
+	rc = move_slot(world, slot, to);
+	if (rc)
+		step_failed(world, "move", slot, to, rc);
+}
+
+/* One device of the group cannot: the other one must not notice */
+static void step_refused(struct walk_world *world)
+{
+	struct walk_slot *slot = &world->walker->slots[pick(world, world->walker->nr_slots)];
+	unsigned int i = pick(world, WALK_DEVICES);
+	int from = slot->domain, to = pick(world, WALK_DOMAINS), rc;
+
+	if (!source_of(world, i, slot) || !sees(world, i, slot) || from < 0 || to == from)
+		return;
+	note_slot(world, slot, domain_bit(from));
+	world->ops->refuse(world, world->devices[i], true);
+	rc = iommu_group_replace_handle(slot->group, slot->pasid, &slot->handles[from], &slot->handles[to]);
+	world->ops->refuse(world, world->devices[i], false);
+	if (rc >= 0)
+		step_failed(world, "refused replace", slot, to, rc);
+}
+
+static u64 mapping_bit(unsigned int mapping)
+{
+	return BIT_ULL(mapping % WALK_MAPPINGS);
+}
+
+static void step_map(struct walk_world *world)
+{
+	unsigned int p = pick(world, WALK_PLACES), mapping, d;
+	struct walk_source *source = &world->walker->sources[pick(world, world->walker->nr_sources)];
+	const struct walk_place *place = &walk_places[p];
+	size_t size = place->pages * PAGE_SIZE;
+	struct walk_domain *domain;
+	struct walk_legal *legal;
+	int rc;
+
+	/* Where it can be seen, if the source is attached at all */
+	d = source->slot->domain >= 0 ? source->slot->domain : pick(world, WALK_DOMAINS);
+	domain = &world->walker->domains[d];
+	legal = &domain->legal[p];
+	mapping = domain->mapping[p];
+	WRITE_ONCE(world->walker->hot, source - world->walker->sources);
+	WRITE_ONCE(world->walker->hot_place, p);
+
+	walk_legal_set(legal, WALK_NOTHING | mapping_bit(mapping));
+	if (domain->mapped[p]) {
+		size_t unmapped = iommu_unmap(domain->domain, place->iova, size);
+
+		if (unmapped != size)
+			walker_fault(world->walker, WALK_FAULT_STEP, "unmap: %zu of %zu", unmapped, size);
+		domain->mapping[p]++;
+		walk_legal_set(legal, WALK_NOTHING);
+	} else {
+		rc = iommu_map(domain->domain, place->iova, walk_phys(d, p, mapping), size,
+			       IOMMU_READ | (walk_mapping_writable(mapping) ? IOMMU_WRITE : 0));
+		if (rc)
+			walker_fault(world->walker, WALK_FAULT_STEP, "map: %d", rc);
+		walk_legal_set(legal, mapping_bit(mapping));
+	}
+	domain->mapped[p] = !domain->mapped[p];
+}
+
+static void note_pasids(struct walk_world *world, unsigned int device, bool during, bool after)
+{
+	unsigned int i;
+
+	for (i = 0; i < world->walker->nr_sources; i++) {
+		struct walk_source *source = &world->walker->sources[i];
+
+		if (source->device == device && source->slot->pasid != IOMMU_NO_PASID)
+			walk_legal_set(&source->legal, (after ? domain_bit(source->slot->domain) : WALK_NOTHING) |
+				       (during ? domain_bit(source->slot->domain) | WALK_NOTHING : 0));
+	}
+}
+
+/* What a driver does when it hands the device to user space, and takes it back */
+static void enable_pasids(struct walk_world *world, unsigned int i)
+{
+	int rc;
+
+	note_pasids(world, i, true, true);
+	rc = iommu_device_enable_pasid(&world->devices[i]->dev);
+	if (!rc)
+		world->has_pasids[i] = true;
+	else
+		walker_fault(world->walker, WALK_FAULT_STEP, "enable PASIDs: %d", rc);
+	note_pasids(world, i, false, !rc);
+}
+
+static void disable_pasids(struct walk_world *world, unsigned int i)
+{
+	note_pasids(world, i, true, true);
+	iommu_device_disable_pasid(&world->devices[i]->dev);
+	world->has_pasids[i] = false;
+	note_pasids(world, i, false, false);
+}
+
+static void step_pasids(struct walk_world *world)
+{
+	unsigned int i = pick(world, WALK_DEVICES);
+
+	if (!world->pasids || !world->devices[i] || !world->owned[group_of(i)])
+		return;
+	if (world->has_pasids[i])
+		disable_pasids(world, i);
+	else
+		enable_pasids(world, i);
+}
+
+static struct pci_dev *any_device(struct walk_world *world, unsigned int group)
+{
+	unsigned int i;
+
+	for (i = 0; i < WALK_DEVICES; i++) {
+		if (group_of(i) == group && world->devices[i])
+			return world->devices[i];
+	}
+	return NULL;
+}
+
+static void take_group(struct walk_world *world, unsigned int group)
+{
+	struct pci_dev *pdev = any_device(world, group);
+	unsigned int i;
+	int rc;
+
+	if (!pdev)
+		return;
+	rc = iommu_device_claim_dma_owner(&pdev->dev, world);
+	if (rc) {
+		walker_fault(world->walker, WALK_FAULT_STEP, "claim: %d", rc);
+		return;
+	}
+	world->owned[group] = true;
+	for (i = 0; world->pasids && i < WALK_DEVICES; i++) {
+		if (group_of(i) == group && world->devices[i])
+			enable_pasids(world, i);
+	}
+}
+
+static void give_back_group(struct walk_world *world, unsigned int group)
+{
+	struct pci_dev *pdev = any_device(world, group);
+	unsigned int i;
+
+	for (i = 0; i < world->walker->nr_slots; i++) {
+		struct walk_slot *slot = &world->walker->slots[i];
+
+		if (slot->group == world->groups[group] && slot->domain >= 0)
+			move_slot(world, slot, -1);
+	}
+	for (i = 0; i < WALK_DEVICES; i++) {
+		if (group_of(i) == group && world->has_pasids[i])
+			disable_pasids(world, i);
+	}
+	if (pdev)
+		iommu_device_release_dma_owner(&pdev->dev);
+	world->owned[group] = false;
+}
+
+static void step_owner(struct walk_world *world)
+{
+	unsigned int group = pick(world, WALK_GROUPS);
+
+	if (world->owned[group])
+		give_back_group(world, group);
+	else
+		take_group(world, group);
+}
+
+/**
+ * walk_world_step() - Do something at random
+ * @world: the world
+ *
+ * What is wrong is counted in the verdict of the walker.
+ */
+void walk_world_step(struct walk_world *world)
+{
+	unsigned int i = pick(world, 1000);
+
+	if (i < 550)
+		step_map(world);
+	else if (i < 930)
+		step_move(world);
+	else if (i < 980)
+		step_refused(world);
+	else if (i < 990)
+		step_pasids(world);
+	else if (i < 995 || !(world->owned[0] && world->owned[1]))
+		step_owner(world);
+
+	cond_resched();
+	if (ktime_ms_delta(ktime_get(), world->rested) > 200) {
+		walker_rest(world->walker);
+		world->rested = ktime_get();
+	}
+}
+
+/**
+ * walk_world_unplug() - Remove a device, whatever it is attached to
+ * @world: the world
+ * @device: which one
+ *
+ * From the end of this on it is blocked for good.
+ */
+void walk_world_unplug(struct walk_world *world, unsigned int device)
+{
+	struct pci_dev *pdev = world->devices[device];
+	unsigned int i;
+
+	for (i = 0; i < world->walker->nr_sources; i++) {
+		struct walk_source *source = &world->walker->sources[i];
+
+		if (source->device == device)
+			walk_legal_set(&source->legal, WALK_NOTHING | domain_bit(source->slot->domain));
+	}
+	world->devices[device] = NULL;
+	world->has_pasids[device] = false;
+	pci_stop_and_remove_bus_device_locked(pdev);
+	pci_dev_put(pdev);
+	for (i = 0; i < world->walker->nr_sources; i++) {
+		struct walk_source *source = &world->walker->sources[i];
+
+		if (source->device == device)
+			walk_legal_set(&source->legal, WALK_NOTHING);
+	}
+}
+
+static void make_slots(struct walk_world *world, unsigned int group)
+{
+	struct walker *walker = world->walker;
+	unsigned int i, p, d;
+
+	for (p = 0; p < (world->pasids ? ARRAY_SIZE(pasids) : 1); p++) {
+		struct walk_slot *slot = &walker->slots[walker->nr_slots++];
+
+		slot->group = world->groups[group];
+		slot->pasid = pasids[p];
+		slot->domain = -1;
+		for (d = 0; d < WALK_DOMAINS; d++)
+			slot->handles[d].domain = walker->domains[d].domain;
+		for (i = 0; i < WALK_DEVICES; i++) {
+			struct walk_source *source = &walker->sources[walker->nr_sources];
+
+			if (group_of(i) != group)
+				continue;
+			source->id = pci_dev_id(world->devices[i]);
+			source->device = i;
+			source->slot = slot;
+			walk_legal_set(&source->legal, WALK_NOTHING);
+			walker->nr_sources++;
+		}
+	}
+}
+
+/**
+ * walk_world_start() - Make domains, and slots and sources for the devices
+ * @world: ops, walker, pci and pasids are set, the rest is zeroed; the walker has begun, but does not walk
+ *
+ * Return: 0; or -errno, after which walk_world_stop() is due as well.
+ */
+int walk_world_start(struct walk_world *world)
+{
+	struct walker *walker = world->walker;
+	unsigned int i, p;
+
+	for (i = 0; i < WALK_DEVICES; i++) {
+		world->devices[i] = soft_pci_device(world->pci, i);
+		if (!world->devices[i])
+			return -ENODEV;
+		if (!world->groups[group_of(i)])
+			world->groups[group_of(i)] = iommu_group_get(&world->devices[i]->dev);
+		if (!world->groups[group_of(i)] || world->devices[i]->dev.iommu_group != world->groups[group_of(i)])
+			return -ENXIO;
+	}
+	for (i = 0; i < WALK_DOMAINS; i++) {
+		struct walk_domain *domain = &walker->domains[i];
+		struct iommu_domain *made = world->ops->alloc_domain(world, i, &domain->kind);
+
+		if (IS_ERR(made))
+			return PTR_ERR(made);
+		domain->domain = made;
+		for (p = 0; p < WALK_PLACES; p++)
+			walk_legal_set(&domain->legal[p], WALK_NOTHING);
+	}
+	for (i = 0; i < WALK_GROUPS; i++)
+		make_slots(world, i);
+	walker_walk(walker, true);
+	for (i = 0; i < WALK_GROUPS; i++)
+		take_group(world, i);
+	world->rested = ktime_get();
+	return 0;
+}
+
+/**
+ * walk_world_stop() - Give everything back
+ * @world: the world
+ */
+void walk_world_stop(struct walk_world *world)
+{
+	unsigned int i;
+
+	for (i = 0; i < WALK_GROUPS; i++) {
+		if (world->owned[i])
+			give_back_group(world, i);
+		iommu_group_put(world->groups[i]);
+	}
+	walker_walk(world->walker, false);
+	for (i = 0; i < WALK_DOMAINS; i++) {
+		if (world->walker->domains[i].domain)
+			iommu_domain_free(world->walker->domains[i].domain);
+	}
+	for (i = 0; i < WALK_DEVICES; i++)
+		pci_dev_put(world->devices[i]);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef __IOMMU_KUNIT_WALK_WORLD_H
+#define __IOMMU_KUNIT_WALK_WORLD_H
+
+#include <linux/ktime.h>
+
+#include "soft_pci.h"
+#include "walk.h"
+
+#define WALK_DEVICES	3
+#define WALK_GROUPS	2
+
+struct walk_world;
+
+/**
+ * struct walk_world_ops - What the random steps need to know about a kind of IOMMU
+ * @alloc_domain: allocate domain number @index and tell its kind: the driver has to replace two of one kind without a
+ *                moment in which neither translates
+ * @refuse: from now on the driver has to refuse that the device is replaced, or not any more
+ */
+struct walk_world_ops {
+	struct iommu_domain *(*alloc_domain)(struct walk_world *world, unsigned int index, unsigned int *kind);
+	void (*refuse)(struct walk_world *world, struct pci_dev *pdev, bool refuse);
+};
+
+/*
+ * struct walk_world - Devices, domains, and what is done with them at random
+ * @devices: the first one is alone, the others share a group; NULL when removed
+ * @has_pasids: PASIDs are enabled for the device
+ * @owned: the group belongs to the test; otherwise it is in its default domain, where nothing is mapped
+ * @rested: when others last ran where the hardware does
+ */
+struct walk_world {
+	const struct walk_world_ops *ops;
+	struct walker *walker;
+	struct soft_pci *pci;
+	struct pci_dev *devices[WALK_DEVICES];
+	bool has_pasids[WALK_DEVICES];
+	struct iommu_group *groups[WALK_GROUPS];
+	bool owned[WALK_GROUPS];
+	bool pasids;
+	ktime_t rested;
+};
+
+int walk_world_start(struct walk_world *world);
+void walk_world_step(struct walk_world *world);
+void walk_world_unplug(struct walk_world *world, unsigned int device);
+void walk_world_stop(struct walk_world *world);
+
+#endif
