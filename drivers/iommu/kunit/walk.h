@@ -138,7 +138,7 @@ struct walk_domain {
 	struct walk_legal legal[WALK_PLACES];	/* bit: number of the mapping, modulo WALK_MAPPINGS */
 	unsigned int mapping[WALK_PLACES];	/* number of the present or next mapping */
 	bool mapped[WALK_PLACES];
-	unsigned int kind;		/* replaces between two of one kind are seamless */
+	unsigned int kind;		/* replaces between two of one kind are seamless; 0: none is */
 };
 
 #define WALK_DOMAINS	6

@@ -72,14 +72,21 @@ static void note_slot(struct walk_world *world, struct walk_slot *slot, u64 set)
 		WRITE_ONCE(world->walker->hot, first);
 }
 
-/* Attach, replace or detach */
-static int move_slot(struct walk_world *world, struct walk_slot *slot, int to)
+/**
+ * walk_world_move() - Attach, replace or detach
+ * @world: the world
+ * @slot: what
+ * @to: index of the domain, or -1
+ *
+ * Return: 0; or what the core says, after which nothing has changed.
+ */
+int walk_world_move(struct walk_world *world, struct walk_slot *slot, int to)
 {
 	struct walk_domain *domains = world->walker->domains;
 	int from = slot->domain, rc = 0;
 	u64 during = domain_bit(from) | domain_bit(to);
 
-	if (from >= 0 && to >= 0 && domains[from].kind != domains[to].kind)
+	if (from >= 0 && to >= 0 && (!domains[to].kind || domains[from].kind != domains[to].kind))
 		during |= WALK_NOTHING;
 	note_slot(world, slot, during);
 	if (to < 0)
@@ -116,7 +123,7 @@ static void step_move(struct walk_world *world)
 		to = -1;
 	if (to == slot->domain)
 		return;
-	rc = move_slot(world, slot, to);
+	rc = walk_world_move(world, slot, to);
 	if (rc)
 		step_failed(world, "move", slot, to, rc);
 }
@@ -266,7 +273,7 @@ static void give_back_group(struct walk_world *world, unsigned int group)
 		struct walk_slot *slot = &world->walker->slots[i];
 
 		if (slot->group == world->groups[group] && slot->domain >= 0)
-			move_slot(world, slot, -1);
+			walk_world_move(world, slot, -1);
 	}
 	for (i = 0; i < WALK_DEVICES; i++) {
 		if (group_of(i) == group && world->has_pasids[i])

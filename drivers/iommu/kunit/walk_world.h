@@ -15,7 +15,7 @@ struct walk_world;
 /**
  * struct walk_world_ops - What the random steps need to know about a kind of IOMMU
  * @alloc_domain: allocate domain number @index and tell its kind: the driver has to replace two of one kind without a
- *                moment in which neither translates
+ *                moment in which neither translates, unless it is kind 0
  * @refuse: from now on the driver has to refuse that the device is replaced, or not any more
  */
 struct walk_world_ops {
@@ -44,6 +44,7 @@ struct walk_world {
 
 int walk_world_start(struct walk_world *world);
 void walk_world_step(struct walk_world *world);
+int walk_world_move(struct walk_world *world, struct walk_slot *slot, int to);
 void walk_world_unplug(struct walk_world *world, unsigned int device);
 void walk_world_stop(struct walk_world *world);
 

@@ -11,7 +11,11 @@
 
 #include "../../kunit/walk_world.h"
 #include "../attach.h"
+#include "vtd_stores.h"
 #include "vtd_unit.h"
+
+/* Domains from this number on have first-level tables, in scalable mode */
+#define FIRST_LEVEL	4
 
 #define SLICE		10000UL		/* at most */
 #define SLICES		10UL		/* at least */
@@ -38,9 +42,21 @@ struct vtd_world {
 	int sm_before;
 };
 
+/*
+ * The driver decides between first and second level for the whole machine, of which this unit is not the only one, and
+ * nothing is mapped yet. A first-level entry has more than 128 bits that count.
+ */
 static struct iommu_domain *alloc_domain(struct walk_world *world, unsigned int index, unsigned int *kind)
 {
-	return iommu_domain_alloc_for_device(&world->devices[0]->dev, 0);
+	struct iommu_domain *domain = iommu_domain_alloc_for_device(&world->devices[0]->dev, 0);
+
+	*kind = 1;
+	if (world->pasids && index >= FIRST_LEVEL && !IS_ERR(domain)) {
+		*kind = 0;
+		to_dmar_domain(domain)->flags |= DOMAIN_FLAG_USE_FIRST_LEVEL;
+		to_dmar_domain(domain)->set_pte_snp = false;
+	}
+	return domain;
 }
 
 /* As if a crashed kernel had left a translation behind for it */
@@ -69,7 +85,7 @@ static void start_world(struct kunit *test, bool scalable, u64 seed)
 	vtd->world.ops = &vtd_world_ops;
 	vtd->world.walker = &vtd->walker;
 	vtd->world.pci = &vtd->pci;
-	vtd->world.pasids = false;
+	vtd->world.pasids = scalable;
 	KUNIT_ASSERT_EQ(test, walk_world_start(&vtd->world), 0);
 }
 
@@ -121,6 +137,92 @@ static const void *next_slice(const void *prev, char *desc)
 	return (void *)(slice + 1);
 }
 
+/* An entry that is present is the one of before, or the one of after, after each single store */
+static void expect_no_mixture(struct kunit *test, const struct vtd_stores *stores, const u64 *before, bool seamless)
+{
+	size_t size = stores->words * sizeof(u64);
+	unsigned int i;
+
+	KUNIT_ASSERT_LE(test, stores->nr, (unsigned int)VTD_STATES);
+	for (i = 0; i < stores->nr; i++) {
+		const u64 *state = stores->states[i];
+
+		if (state[0] & 1)
+			KUNIT_EXPECT_TRUE_MSG(test, !memcmp(state, before, size) || !memcmp(state, stores->entry, size),
+					      "store %u of %u: %llx %llx %llx %llx", i, stores->nr, state[0], state[1],
+					      state[2], state[3]);
+		else
+			KUNIT_EXPECT_FALSE_MSG(test, seamless, "absent after store %u of %u", i, stores->nr);
+	}
+	/* More than one instruction, or this looks at nothing */
+	if (!seamless)
+		KUNIT_EXPECT_GT(test, stores->nr, 1U);
+}
+
+static void move_watched(struct kunit *test, unsigned int slot_nr, int to, u64 *entry, unsigned int words)
+{
+	struct vtd_world *vtd = test->priv;
+	struct walk_slot *slot = &vtd->walker.slots[slot_nr];
+	struct walk_domain *domains = vtd->walker.domains;
+	bool seamless = slot->domain >= 0 && to >= 0 && domains[slot->domain].kind && domains[to].kind;
+	struct vtd_stores *stores = kunit_kzalloc(test, sizeof(*stores), GFP_KERNEL);
+	u64 before[8];
+
+	KUNIT_ASSERT_NOT_NULL(test, stores);
+	memcpy(before, entry, words * sizeof(u64));
+	KUNIT_ASSERT_EQ(test, vtd_stores_begin(stores, entry, words), 0);
+	KUNIT_EXPECT_EQ(test, walk_world_move(&vtd->world, slot, to), 0);
+	vtd_stores_end(stores);
+	expect_no_mixture(test, stores, before, seamless);
+}
+
+/* All ways between nothing, two second-level and two first-level domains */
+static void each_store_leaves_an_entry_that_is_one(struct kunit *test)
+{
+	static const int moves[] = { 0, 1, 4, 5, 0, -1, 4, -1 };
+	struct vtd_world *vtd = test->priv;
+	struct pasid_entry *entry;
+	unsigned int i;
+
+	start_world(test, true, walk_seed);
+	/* Slot 1 is the first PASID of the device that is alone */
+	entry = intel_pasid_get_entry(&vtd->world.devices[0]->dev, vtd->walker.slots[1].pasid);
+	KUNIT_ASSERT_NOT_NULL(test, entry);
+	for (i = 0; i < ARRAY_SIZE(moves); i++)
+		move_watched(test, 1, moves[i], entry->val, ARRAY_SIZE(entry->val));
+	expect_no_fault(test);
+}
+
+static void each_store_leaves_a_context_entry_that_is_one(struct kunit *test)
+{
+	struct vtd_world *vtd = test->priv;
+	struct context_entry *context;
+	unsigned int i;
+
+	start_world(test, false, walk_seed);
+	context = iommu_context_addr(&vtd->unit.iommu, 0, vtd->pci.functions[0].devfn, 0);
+	KUNIT_ASSERT_NOT_NULL(test, context);
+	KUNIT_ASSERT_EQ(test, walk_world_move(&vtd->world, &vtd->walker.slots[0], 0), 0);
+	for (i = 1; i < WALK_DOMAINS; i++)
+		move_watched(test, 0, i, &context->lo, 2);
+	expect_no_fault(test);
+}
+
+/* Whatever is attached to a device that is pulled, nothing of it is left, and its sibling goes on */
+static void removed_device_is_blocked(struct kunit *test)
+{
+	struct vtd_world *vtd = test->priv;
+	unsigned int i;
+
+	start_world(test, true, walk_seed);
+	for (i = 0; i < 300; i++)
+		walk_world_step(&vtd->world);
+	walk_world_unplug(&vtd->world, 2);
+	for (i = 0; i < 300; i++)
+		walk_world_step(&vtd->world);
+	expect_no_fault(test);
+}
+
 /* Scalable mode is a decision for the whole machine, but it matters only to a unit that can do it */
 static int vtd_init(struct kunit *test)
 {
@@ -160,6 +262,9 @@ static void vtd_exit(struct kunit *test)
 }
 
 static struct kunit_case vtd_cases[] = {
+	KUNIT_CASE(each_store_leaves_an_entry_that_is_one),
+	KUNIT_CASE(each_store_leaves_a_context_entry_that_is_one),
+	KUNIT_CASE(removed_device_is_blocked),
 	KUNIT_CASE_PARAM(random_steps_are_seen_as_they_should, next_slice),
 	KUNIT_CASE(steps_were_as_many_as_asked_for),
 	{}
