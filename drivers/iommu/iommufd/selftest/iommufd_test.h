@@ -40,6 +40,19 @@ enum iommu_test_op {
 	IOMMU_TEST_OP_DMABUF_REVOKE,
 };
 
+/* What other kernels do not have; far away from what they may have one day */
+enum {
+	/*
+	 * Plug in a device, as mock_domain does it. It may join the group of another test device and keep addresses for
+	 * itself. With an id of 0 it is only bound. -ENOENT for the sibling; -EOVERFLOW for the addresses.
+	 */
+	IOMMU_TEST_OP_MOCK_DEVICE = 0x1000,
+	/* Attach a test device or move it: mock_domain_replace for one that may be attached or not */
+	IOMMU_TEST_OP_MOCK_ATTACH,
+	/* Detach a test device, if it is attached. -ENOENT */
+	IOMMU_TEST_OP_MOCK_DETACH,
+};
+
 enum {
 	MOCK_APERTURE_START = 1UL << 24,
 	MOCK_APERTURE_LAST = (1UL << 31) - 1,
@@ -69,6 +82,11 @@ enum {
 };
 
 #define MOCK_PASID_WIDTH		20
+/*
+ * On a device that has a page table for this PASID the next page table is refused with -ENOMEM, unless the PASID was
+ * detached in between. The one after it is taken.
+ */
+#define MOCK_PASID_RESERVED		1024
 #define MOCK_DEV_CACHE_NUM		4
 #define IOMMU_TEST_DEV_CACHE_DEFAULT	0xbaddad
 
@@ -94,8 +112,30 @@ struct iommu_test_cmd {
 			__u32 dev_flags;
 		} mock_domain_flags;
 		struct {
+			__u32 out_stdev_id;
+			__u32 out_hwpt_id;
+			__u32 out_idev_id;
+			__u32 dev_flags;
+			__u32 sibling_stdev_id;
+			__u32 __reserved;
+			__aligned_u64 resv_start;
+			__aligned_u64 resv_length;
+		} mock_device;
+		struct {
 			__u32 pt_id;
 		} mock_domain_replace;
+		struct {
+			__u32 pasid;
+			__u32 pt_id;
+		} pasid_attach;
+		struct {
+			__u32 pasid;
+		} pasid_detach;
+		/* pasid 0: the requests without PASID */
+		struct {
+			__u32 pasid;
+			__u32 hwpt_id;
+		} pasid_check;
 		struct {
 			__aligned_u64 iova;
 			__aligned_u64 length;

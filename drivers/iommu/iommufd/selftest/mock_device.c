@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * mock_device - a bus with devices that do no DMA, each alone in its group
+ * mock_device - a bus with devices that do no DMA
  *
  * They come and go as the test ioctl asks. This file knows the IOMMU core, and nothing of /dev/iommu.
  */
@@ -61,11 +61,14 @@ static void mock_device_release(struct device *dev)
 {
 	struct mock_device *mdev = to_mock_device(dev);
 
+	/* The IOMMU has forgotten it: see mock_release_device() */
+	xa_destroy(&mdev->prepared);
+	xa_destroy(&mdev->pasids);
 	ida_free(&numbers, mdev->number);
 	kfree(mdev);
 }
 
-static struct mock_device *alloc_device(void)
+static struct mock_device *alloc_device(const struct mock_device_traits *traits)
 {
 	struct mock_device *mdev = kzalloc(sizeof(*mdev), GFP_KERNEL_ACCOUNT);
 	unsigned int i;
@@ -81,6 +84,12 @@ static struct mock_device *alloc_device(void)
 	}
 	for (i = 0; i < MOCK_DEV_CACHE_NUM; i++)
 		mdev->cache[i] = IOMMU_TEST_DEV_CACHE_DEFAULT;
+	xa_init(&mdev->pasids);
+	xa_init(&mdev->prepared);
+	mdev->sibling = traits->sibling;
+	mdev->region.start = traits->resv_start;
+	mdev->region.length = traits->resv_length;
+	mdev->region.type = IOMMU_RESV_RESERVED;
 	device_initialize(&mdev->dev);
 	mdev->dev.bus = &mock_bus;
 	mdev->dev.release = mock_device_release;
@@ -89,13 +98,13 @@ static struct mock_device *alloc_device(void)
 
 /**
  * mock_device_create() - Plug in a device
- * @flags: MOCK_FLAGS_DEVICE_*
+ * @traits: what it shall be like
  *
- * Return: the device, in a group of its own, or ERR_PTR: -ENOMEM.
+ * Return: the device, or ERR_PTR: -ENOMEM.
  */
-struct mock_device *mock_device_create(u32 flags)
+struct mock_device *mock_device_create(const struct mock_device_traits *traits)
 {
-	struct mock_device *mdev = alloc_device();
+	struct mock_device *mdev = alloc_device(traits);
 	int rc;
 
 	if (IS_ERR(mdev))
@@ -110,7 +119,7 @@ struct mock_device *mock_device_create(u32 flags)
 	 * While the driver core adds or removes a device it keeps links between it and its software node, and when
 	 * there was no memory for one of them Linux 6.1 drops a reference that it did not take. So it sees no node.
 	 */
-	if (flags & MOCK_FLAGS_DEVICE_PASID)
+	if (traits->flags & MOCK_FLAGS_DEVICE_PASID)
 		device_set_node(&mdev->dev, software_node_fwnode(&pasid_node));
 	rc = iommu_mock_bus_add_device(&mdev->dev);
 	if (rc)

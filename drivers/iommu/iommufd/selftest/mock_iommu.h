@@ -11,15 +11,18 @@
  * struct mock_domain - A paging domain of the mock IOMMU
  * @domain: what the core knows
  * @table: what is mapped
- * @devices: how many devices are attached
+ * @attached: how many devices and PASIDs it translates
  */
 struct mock_domain {
 	struct iommu_domain domain;
 	struct mock_table table;
-	atomic_t devices;
+	atomic_t attached;
 };
 
+struct mock_device;
+
 int mock_iommu_init(void);
+struct iommu_domain *mock_device_domain(struct mock_device *mdev, ioasid_t pasid);
 struct mock_domain *mock_domain_of(struct iommu_domain *domain);
 
 #endif

@@ -7,10 +7,13 @@
  * test device first.
  */
 #include <linux/err.h>
+#include <linux/overflow.h>
 #include <linux/slab.h>
 
 #include "../device.h"
+#include "../hwpt_paging.h"
 #include "mock_device.h"
+#include "mock_iommu.h"
 #include "test_ops.h"
 
 /**
@@ -53,7 +56,7 @@ static struct test_device *get_test_device(struct iommufd_ctx *ictx, u32 id)
 }
 
 /* Plugged in and bound; the id is reserved */
-static struct test_device *test_device_create(struct iommufd_ctx *ictx, u32 flags)
+static struct test_device *test_device_create(struct iommufd_ctx *ictx, const struct mock_device_traits *traits)
 {
 	struct test_device *tdev = kzalloc(sizeof(*tdev), GFP_KERNEL_ACCOUNT);
 	int rc;
@@ -64,7 +67,7 @@ static struct test_device *test_device_create(struct iommufd_ctx *ictx, u32 flag
 	rc = iommufd_object_reserve(&ictx->objs, &tdev->obj, &test_device_ops);
 	if (rc)
 		goto err_free;
-	tdev->mdev = mock_device_create(flags);
+	tdev->mdev = mock_device_create(traits);
 	if (IS_ERR(tdev->mdev)) {
 		rc = PTR_ERR(tdev->mdev);
 		goto err_cancel;
@@ -96,20 +99,25 @@ static int report_new_device(void *data, u32 pt_id)
 	return iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 }
 
-static int create_and_attach(struct iommufd_ucmd *ucmd, u32 flags)
+static int create_and_attach(struct iommufd_ucmd *ucmd, const struct mock_device_traits *traits)
 {
 	struct iommu_test_cmd *cmd = ucmd->cmd;
 	struct iommufd_ctx *ictx = ucmd->ictx;
 	struct test_device *tdev;
 	int rc;
 
-	tdev = test_device_create(ictx, flags);
+	if (traits->flags & ~(MOCK_FLAGS_DEVICE_NO_DIRTY | MOCK_FLAGS_DEVICE_PASID))
+		return -EINVAL;
+	tdev = test_device_create(ictx, traits);
 	if (IS_ERR(tdev))
 		return PTR_ERR(tdev);
 	cmd->mock_domain.out_stdev_id = tdev->obj.id;
 	cmd->mock_domain.out_idev_id = iommufd_device_id(tdev->idev);
-	rc = iommufd_device_attach(tdev->idev, IOMMUFD_NO_PASID, cmd->id, IOMMUFD_ATTACH_FIRST, report_new_device,
-				   ucmd);
+	if (cmd->id)
+		rc = iommufd_device_attach(tdev->idev, IOMMUFD_NO_PASID, cmd->id, IOMMUFD_ATTACH_FIRST,
+					   report_new_device, ucmd);
+	else
+		rc = report_new_device(ucmd, 0);
 	if (rc) {
 		iommufd_object_cancel(&ictx->objs, &tdev->obj);
 		test_device_free(tdev);
@@ -127,7 +135,10 @@ static int create_and_attach(struct iommufd_ucmd *ucmd, u32 flags)
  */
 int iommufd_test_mock_domain(struct iommufd_ucmd *ucmd)
 {
-	return create_and_attach(ucmd, 0);
+	static const struct mock_device_traits plain;
+	struct iommu_test_cmd *cmd = ucmd->cmd;
+
+	return cmd->id ? create_and_attach(ucmd, &plain) : -ENOENT;
 }
 
 /**
@@ -139,11 +150,40 @@ int iommufd_test_mock_domain(struct iommufd_ucmd *ucmd)
 int iommufd_test_mock_domain_flags(struct iommufd_ucmd *ucmd)
 {
 	struct iommu_test_cmd *cmd = ucmd->cmd;
-	u32 flags = cmd->mock_domain_flags.dev_flags;
+	const struct mock_device_traits traits = { .flags = cmd->mock_domain_flags.dev_flags };
 
-	if (flags & ~(MOCK_FLAGS_DEVICE_NO_DIRTY | MOCK_FLAGS_DEVICE_PASID))
-		return -EINVAL;
-	return create_and_attach(ucmd, flags);
+	return cmd->id ? create_and_attach(ucmd, &traits) : -ENOENT;
+}
+
+/**
+ * iommufd_test_mock_device() - The same with a device that may have siblings and addresses of its own
+ * @ucmd: struct iommu_test_cmd, mock_device, which begins like mock_domain_flags; with an id of 0 it is not attached
+ *
+ * Return: as iommufd_test_mock_domain_flags(); -ENOENT for the sibling; -EOVERFLOW for the addresses.
+ */
+int iommufd_test_mock_device(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_test_cmd *cmd = ucmd->cmd;
+	struct mock_device_traits traits = {
+		.flags = cmd->mock_device.dev_flags,
+		.resv_start = cmd->mock_device.resv_start,
+		.resv_length = cmd->mock_device.resv_length,
+	};
+	struct test_device *sibling;
+	u64 end;
+	int rc;
+
+	if (check_add_overflow(traits.resv_start, traits.resv_length, &end))
+		return -EOVERFLOW;
+	if (!cmd->mock_device.sibling_stdev_id)
+		return create_and_attach(ucmd, &traits);
+	sibling = get_test_device(ucmd->ictx, cmd->mock_device.sibling_stdev_id);
+	if (IS_ERR(sibling))
+		return PTR_ERR(sibling);
+	traits.sibling = sibling->mdev;
+	rc = create_and_attach(ucmd, &traits);
+	iommufd_object_put(&ucmd->ictx->objs, &sibling->obj);
+	return rc;
 }
 
 static int report_replacement(void *data, u32 pt_id)
@@ -155,13 +195,7 @@ static int report_replacement(void *data, u32 pt_id)
 	return iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 }
 
-/**
- * iommufd_test_mock_domain_replace() - Move a device to another IOAS or page table
- * @ucmd: struct iommu_test_cmd, mock_domain_replace
- *
- * Return: 0; -ENOENT for the device or where it shall go; and as iommufd_device_attach().
- */
-int iommufd_test_mock_domain_replace(struct iommufd_ucmd *ucmd)
+static int attach_device(struct iommufd_ucmd *ucmd, unsigned int how)
 {
 	struct iommu_test_cmd *cmd = ucmd->cmd;
 	struct test_device *tdev;
@@ -170,8 +204,167 @@ int iommufd_test_mock_domain_replace(struct iommufd_ucmd *ucmd)
 	tdev = get_test_device(ucmd->ictx, cmd->id);
 	if (IS_ERR(tdev))
 		return PTR_ERR(tdev);
-	rc = iommufd_device_attach(tdev->idev, IOMMUFD_NO_PASID, cmd->mock_domain_replace.pt_id,
-				   IOMMUFD_ATTACH_REPLACE, report_replacement, ucmd);
+	rc = iommufd_device_attach(tdev->idev, IOMMUFD_NO_PASID, cmd->mock_domain_replace.pt_id, how,
+				   report_replacement, ucmd);
+	iommufd_object_put(&ucmd->ictx->objs, &tdev->obj);
+	return rc;
+}
+
+/**
+ * iommufd_test_mock_domain_replace() - Move a device to another IOAS or page table
+ * @ucmd: struct iommu_test_cmd, mock_domain_replace
+ *
+ * Return: 0; -ENOENT for the device or where it shall go; -EINVAL if it is not attached; and as
+ * iommufd_device_attach().
+ */
+int iommufd_test_mock_domain_replace(struct iommufd_ucmd *ucmd)
+{
+	return attach_device(ucmd, IOMMUFD_ATTACH_REPLACE);
+}
+
+/**
+ * iommufd_test_mock_attach() - Attach a device, or move it
+ * @ucmd: struct iommu_test_cmd, mock_domain_replace
+ *
+ * Return: as iommufd_test_mock_domain_replace().
+ */
+int iommufd_test_mock_attach(struct iommufd_ucmd *ucmd)
+{
+	return attach_device(ucmd, 0);
+}
+
+/**
+ * iommufd_test_mock_detach() - Detach a device
+ * @ucmd: struct iommu_test_cmd, without more
+ *
+ * Return: 0, also when it is not attached; -ENOENT.
+ */
+int iommufd_test_mock_detach(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_test_cmd *cmd = ucmd->cmd;
+	struct test_device *tdev;
+
+	tdev = get_test_device(ucmd->ictx, cmd->id);
+	if (IS_ERR(tdev))
+		return PTR_ERR(tdev);
+	iommufd_device_detach(tdev->idev, IOMMUFD_NO_PASID);
+	iommufd_object_put(&ucmd->ictx->objs, &tdev->obj);
+	return 0;
+}
+
+static int report_pasid(void *data, u32 pt_id)
+{
+	struct iommufd_ucmd *ucmd = data;
+	struct iommu_test_cmd *cmd = ucmd->cmd;
+
+	cmd->pasid_attach.pt_id = pt_id;
+	return iommufd_ucmd_respond(ucmd, sizeof(*cmd));
+}
+
+static int attach_pasid(struct iommufd_ucmd *ucmd, unsigned int how)
+{
+	struct iommu_test_cmd *cmd = ucmd->cmd;
+	struct test_device *tdev;
+	int rc;
+
+	/* That is not a PASID but the requests without one, which have operations of their own */
+	if (cmd->pasid_attach.pasid == IOMMUFD_NO_PASID)
+		return -EINVAL;
+	tdev = get_test_device(ucmd->ictx, cmd->id);
+	if (IS_ERR(tdev))
+		return PTR_ERR(tdev);
+	rc = iommufd_device_attach(tdev->idev, cmd->pasid_attach.pasid, cmd->pasid_attach.pt_id, how, report_pasid,
+				   ucmd);
+	iommufd_object_put(&ucmd->ictx->objs, &tdev->obj);
+	return rc;
+}
+
+/**
+ * iommufd_test_pasid_attach() - Attach a PASID of a device
+ * @ucmd: struct iommu_test_cmd, pasid_attach
+ *
+ * Return: 0; -ENOENT for the device or where it shall go; -EBUSY if the PASID is attached; and as
+ * iommufd_device_attach().
+ */
+int iommufd_test_pasid_attach(struct iommufd_ucmd *ucmd)
+{
+	return attach_pasid(ucmd, IOMMUFD_ATTACH_FIRST);
+}
+
+/**
+ * iommufd_test_pasid_replace() - Move a PASID of a device to another page table
+ * @ucmd: struct iommu_test_cmd, pasid_attach
+ *
+ * Return: 0; -ENOENT for the device or where it shall go; -EINVAL if the PASID is not attached; and as
+ * iommufd_device_attach().
+ */
+int iommufd_test_pasid_replace(struct iommufd_ucmd *ucmd)
+{
+	return attach_pasid(ucmd, IOMMUFD_ATTACH_REPLACE);
+}
+
+/**
+ * iommufd_test_pasid_detach() - Detach a PASID of a device
+ * @ucmd: struct iommu_test_cmd, pasid_detach
+ *
+ * Return: 0, also when it is not attached; -ENOENT; -EINVAL for requests without PASID.
+ */
+int iommufd_test_pasid_detach(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_test_cmd *cmd = ucmd->cmd;
+	struct test_device *tdev;
+
+	if (cmd->pasid_detach.pasid == IOMMUFD_NO_PASID)
+		return -EINVAL;
+	tdev = get_test_device(ucmd->ictx, cmd->id);
+	if (IS_ERR(tdev))
+		return PTR_ERR(tdev);
+	iommufd_device_detach(tdev->idev, cmd->pasid_detach.pasid);
+	iommufd_object_put(&ucmd->ictx->objs, &tdev->obj);
+	return 0;
+}
+
+/* @domain: set to the domain of the page table, NULL for an id of 0, which names none */
+static int get_domain(struct iommufd_ctx *ictx, u32 hwpt_id, struct iommu_domain **domain)
+{
+	struct iommufd_object *obj;
+	int rc = 0;
+
+	*domain = NULL;
+	if (!hwpt_id)
+		return 0;
+	obj = iommufd_object_get(&ictx->objs, hwpt_id, NULL);
+	if (IS_ERR(obj))
+		return PTR_ERR(obj);
+	if (obj->ops == &iommufd_hwpt_paging_ops)
+		*domain = container_of(obj, struct iommufd_hwpt, obj)->domain;
+	else
+		rc = -EINVAL;
+	iommufd_object_put(&ictx->objs, obj);
+	return rc;
+}
+
+/**
+ * iommufd_test_pasid_check() - Is it a certain page table that translates a PASID of a device?
+ * @ucmd: struct iommu_test_cmd, pasid_check
+ *
+ * What the IOMMU does counts, not what the context believes.
+ *
+ * Return: 0; -EINVAL if not, or for an object that is no page table; -ENOENT for the device or the page table.
+ */
+int iommufd_test_pasid_check(struct iommufd_ucmd *ucmd)
+{
+	struct iommu_test_cmd *cmd = ucmd->cmd;
+	struct iommu_domain *domain;
+	struct test_device *tdev;
+	int rc;
+
+	tdev = get_test_device(ucmd->ictx, cmd->id);
+	if (IS_ERR(tdev))
+		return PTR_ERR(tdev);
+	rc = get_domain(ucmd->ictx, cmd->pasid_check.hwpt_id, &domain);
+	if (!rc && mock_device_domain(tdev->mdev, cmd->pasid_check.pasid) != domain)
+		rc = -EINVAL;
 	iommufd_object_put(&ucmd->ictx->objs, &tdev->obj);
 	return rc;
 }

@@ -27,6 +27,10 @@ static int (*const operations[])(struct iommufd_ucmd *ucmd) = {
 	[IOMMU_TEST_OP_ACCESS_REPLACE_IOAS] = iommufd_test_replace_access,
 	[IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS] = iommufd_test_mock_domain_flags,
 	[IOMMU_TEST_OP_DEV_CHECK_CACHE] = iommufd_test_check_cache,
+	[IOMMU_TEST_OP_PASID_ATTACH] = iommufd_test_pasid_attach,
+	[IOMMU_TEST_OP_PASID_REPLACE] = iommufd_test_pasid_replace,
+	[IOMMU_TEST_OP_PASID_DETACH] = iommufd_test_pasid_detach,
+	[IOMMU_TEST_OP_PASID_CHECK_HWPT] = iommufd_test_pasid_check,
 	[IOMMU_TEST_OP_DMABUF_GET] = iommufd_test_dmabuf_get,
 	[IOMMU_TEST_OP_DMABUF_REVOKE] = iommufd_test_dmabuf_revoke,
 };
@@ -35,6 +39,13 @@ static int iommufd_test(struct iommufd_ucmd *ucmd)
 {
 	struct iommu_test_cmd *cmd = ucmd->cmd;
 
+	/* Ours are far away from the others */
+	if (cmd->op == IOMMU_TEST_OP_MOCK_DEVICE)
+		return iommufd_test_mock_device(ucmd);
+	if (cmd->op == IOMMU_TEST_OP_MOCK_ATTACH)
+		return iommufd_test_mock_attach(ucmd);
+	if (cmd->op == IOMMU_TEST_OP_MOCK_DETACH)
+		return iommufd_test_mock_detach(ucmd);
 	if (cmd->op >= ARRAY_SIZE(operations) || !operations[cmd->op])
 		return -EOPNOTSUPP;
 	return operations[cmd->op](ucmd);

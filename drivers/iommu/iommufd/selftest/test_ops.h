@@ -13,7 +13,14 @@ struct page;
 /* test_device.c */
 int iommufd_test_mock_domain(struct iommufd_ucmd *ucmd);
 int iommufd_test_mock_domain_flags(struct iommufd_ucmd *ucmd);
+int iommufd_test_mock_device(struct iommufd_ucmd *ucmd);
 int iommufd_test_mock_domain_replace(struct iommufd_ucmd *ucmd);
+int iommufd_test_mock_attach(struct iommufd_ucmd *ucmd);
+int iommufd_test_mock_detach(struct iommufd_ucmd *ucmd);
+int iommufd_test_pasid_attach(struct iommufd_ucmd *ucmd);
+int iommufd_test_pasid_replace(struct iommufd_ucmd *ucmd);
+int iommufd_test_pasid_detach(struct iommufd_ucmd *ucmd);
+int iommufd_test_pasid_check(struct iommufd_ucmd *ucmd);
 int iommufd_test_check_cache(struct iommufd_ucmd *ucmd);
 
 /* test_memory.c */
