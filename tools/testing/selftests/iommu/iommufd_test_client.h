@@ -31,13 +31,24 @@ enum {
 	TEST_OP_ACCESS_REPLACE_IOAS,
 	TEST_OP_MOCK_DOMAIN_FLAGS,
 	TEST_OP_DEV_CHECK_CACHE = 16,
-	TEST_OP_DMABUF_GET = 22,
+	TEST_OP_PASID_ATTACH = 18,
+	TEST_OP_PASID_REPLACE,
+	TEST_OP_PASID_DETACH,
+	TEST_OP_PASID_CHECK_HWPT,
+	TEST_OP_DMABUF_GET,
 	TEST_OP_DMABUF_REVOKE,
+	/* not in other kernels */
+	TEST_OP_MOCK_DEVICE = 0x1000,
+	TEST_OP_MOCK_ATTACH,
+	TEST_OP_MOCK_DETACH,
 };
 
 /* of mock_device_create_with() */
 #define MOCK_NO_DIRTY		1U	/* behind an IOMMU that does not see which memory was written */
 #define MOCK_PASIDS		4U	/* the device can use PASIDs */
+#define MOCK_PASID_LAST		((1U << 20) - 1)
+/* A device that has a page table for this PASID refuses the next one with -ENOMEM, and takes the one after it. */
+#define MOCK_PASID_REFUSING	1024U
 
 /* of test_access_create() */
 #define ACCESS_PINS		1U	/* the access pins pages, and lets go of them when they are unmapped */
@@ -55,6 +66,8 @@ struct iommu_test_cmd {
 		} add_reserved;
 		struct {
 			uint32_t stdev, hwpt, idev, flags;
+			uint32_t sibling, reserved;
+			uint64_t resv_start, resv_length;
 		} device;
 		struct {
 			uint64_t iova, length, va;
@@ -80,6 +93,9 @@ struct iommu_test_cmd {
 		struct {
 			uint32_t id;
 		} replace;
+		struct {
+			uint32_t pasid, pt;
+		} pasid;
 		struct {
 			uint32_t bytes;
 		} limit;
@@ -159,15 +175,91 @@ static inline int mock_device_create_with(int fd, uint32_t pt_id, uint32_t flags
 	return mock_device_make(fd, TEST_OP_MOCK_DOMAIN_FLAGS, pt_id, flags, dev);
 }
 
-/* *@pt_id: in: IOAS or page table; out: page table */
-static inline int mock_device_replace(int fd, uint32_t stdev, uint32_t *pt_id)
+/*
+ * A device in the group of another one, @sibling, which is its stdev, or alone with 0. It keeps @length bytes at @start
+ * for itself. With a @pt_id of 0 it is only bound.
+ */
+static inline int mock_device_plug(int fd, uint32_t pt_id, uint32_t sibling, uint32_t flags, uint64_t start,
+				   uint64_t length, struct mock_device *dev)
+{
+	struct iommu_test_cmd cmd = {
+		.device = { .flags = flags, .sibling = sibling, .resv_start = start, .resv_length = length },
+	};
+	int rc = test_call(fd, TEST_OP_MOCK_DEVICE, pt_id, &cmd);
+
+	if (!rc)
+		*dev = (struct mock_device){
+			.stdev = cmd.device.stdev, .id = cmd.device.idev, .hwpt = cmd.device.hwpt,
+		};
+	return rc;
+}
+
+static inline int mock_device_go(int fd, uint32_t op, uint32_t stdev, uint32_t *pt_id)
 {
 	struct iommu_test_cmd cmd = { .replace.id = *pt_id };
-	int rc = test_call(fd, TEST_OP_MOCK_DOMAIN_REPLACE, stdev, &cmd);
+	int rc = test_call(fd, op, stdev, &cmd);
 
 	if (!rc)
 		*pt_id = cmd.replace.id;
 	return rc;
+}
+
+/* *@pt_id: in: IOAS or page table; out: page table */
+static inline int mock_device_replace(int fd, uint32_t stdev, uint32_t *pt_id)
+{
+	return mock_device_go(fd, TEST_OP_MOCK_DOMAIN_REPLACE, stdev, pt_id);
+}
+
+/* The same for a device that need not be attached */
+static inline int mock_device_attach(int fd, uint32_t stdev, uint32_t *pt_id)
+{
+	return mock_device_go(fd, TEST_OP_MOCK_ATTACH, stdev, pt_id);
+}
+
+static inline int mock_device_detach(int fd, uint32_t stdev)
+{
+	struct iommu_test_cmd cmd = { };
+
+	return test_call(fd, TEST_OP_MOCK_DETACH, stdev, &cmd);
+}
+
+static inline int mock_pasid_go(int fd, uint32_t op, uint32_t stdev, uint32_t pasid, uint32_t *pt_id)
+{
+	struct iommu_test_cmd cmd = { .pasid = { .pasid = pasid, .pt = *pt_id } };
+	int rc = test_call(fd, op, stdev, &cmd);
+
+	if (!rc)
+		*pt_id = cmd.pasid.pt;
+	return rc;
+}
+
+/* *@pt_id as in mock_device_replace() */
+static inline int mock_pasid_attach(int fd, uint32_t stdev, uint32_t pasid, uint32_t *pt_id)
+{
+	return mock_pasid_go(fd, TEST_OP_PASID_ATTACH, stdev, pasid, pt_id);
+}
+
+static inline int mock_pasid_replace(int fd, uint32_t stdev, uint32_t pasid, uint32_t *pt_id)
+{
+	return mock_pasid_go(fd, TEST_OP_PASID_REPLACE, stdev, pasid, pt_id);
+}
+
+static inline int mock_pasid_detach(int fd, uint32_t stdev, uint32_t pasid)
+{
+	struct iommu_test_cmd cmd = { .pasid.pasid = pasid };
+
+	return test_call(fd, TEST_OP_PASID_DETACH, stdev, &cmd);
+}
+
+/*
+ * Whether the IOMMU translates a PASID of the device, or with 0 its requests without PASID, by a page table, or with a
+ * @hwpt of 0 not at all: 0 or -EINVAL.
+ */
+static inline int mock_check_table(int fd, uint32_t stdev, uint32_t pasid, uint32_t hwpt)
+{
+	struct iommu_test_cmd cmd = { .pasid = { .pasid = pasid, .pt = hwpt } };
+
+	return test_call(fd, TEST_OP_PASID_CHECK_HWPT, stdev, &cmd);
 }
 
 /*
