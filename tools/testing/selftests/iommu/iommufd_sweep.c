@@ -435,7 +435,7 @@ COMMAND(map_with_two_tables) { { map, .at = SMALL, .tables = { 2 }, .least = 3 }
 COMMAND(map_unaligned) { { map, .at = ODD, .tables = { 2 }, .least = 3 } };
 COMMAND(map_large) { { map, .at = LARGE, .tables = { 2 }, .least = 5, .pages = 3 } };
 COMMAND(map_per_user) { { map, .at = SMALL, .tables = { 1 }, .per_user = true, .least = 3 } };
-COMMAND(map_fresh) { { map, .at = SMALL, .tables = { 2 }, .fresh = true, .least = 6, .pages = 10 } };
+COMMAND(map_fresh) { { map, .at = SMALL, .tables = { 2 }, .fresh = true, .least = 8, .pages = 10 } };
 COMMAND(map_anywhere) { { map_anywhere, .at = SMALL, .tables = { 2 }, .areas = { ALL }, .least = 3 } };
 
 COMMAND(map_file_without_table) { { map, .at = SMALL, .file = true, .least = 3 } };
