@@ -264,7 +264,36 @@ static u64 hw_capabilities(struct iommufd_device *idev)
 	return caps;
 }
 
-/* Copy what the driver said, cut or filled up with zeros to the user's buffer */
+static int count_device(struct device *dev, void *num)
+{
+	++*(u32 *)num;
+	return 0;
+}
+
+/* The answer of type IOMMU_HW_INFO_TYPE_ROUTING, from what the core and this subsystem know */
+static void *routing_info(struct iommufd_device *idev, u32 *len, u32 *type)
+{
+	struct iommu_hw_info_routing *info = kzalloc(sizeof(*info), GFP_KERNEL);
+	struct iommufd_member *member = &idev->member;
+
+	if (!info)
+		return ERR_PTR(-ENOMEM);
+	info->flags = IOMMU_HW_INFO_ROUTING_GROUPS;
+	info->group_id = member->igroup->id;
+	iommu_group_for_each_dev(member->igroup->group, &info->group_devices, count_device);
+	if (info->group_devices > 1)
+		info->flags |= IOMMU_HW_INFO_ROUTING_SHARED;
+	if (iommu_device_max_pasids(member->dev))
+		info->flags |= IOMMU_HW_INFO_ROUTING_SPACES | IOMMU_HW_INFO_ROUTING_PASIDS;
+	if (iommufd_is_attached(member, IOMMUFD_NO_PASID))
+		info->flags |= IOMMU_HW_INFO_ROUTING_ATTACHED;
+	info->group_hwpt_id = iommufd_group_hwpt_id(member->igroup, IOMMUFD_NO_PASID);
+	*len = sizeof(*info);
+	*type = IOMMU_HW_INFO_TYPE_ROUTING;
+	return info;
+}
+
+/* Copy the answer, cut or filled up with zeros to the user's buffer */
 static int copy_hw_data(struct iommu_hw_info *cmd, const void *info, u32 info_len)
 {
 	void __user *buf = u64_to_user_ptr(cmd->data_uptr);
@@ -303,7 +332,10 @@ int iommufd_ioctl_get_hw_info(struct iommufd_ucmd *ucmd)
 	idev = iommufd_get_device(ucmd->ictx, cmd->dev_id);
 	if (IS_ERR(idev))
 		return PTR_ERR(idev);
-	info = iommu_device_hw_info(idev->member.dev, &len, &type);
+	if (cmd->in_data_type == IOMMU_HW_INFO_TYPE_ROUTING)
+		info = routing_info(idev, &len, &type);
+	else
+		info = iommu_device_hw_info(idev->member.dev, &len, &type);
 	if (IS_ERR(info)) {
 		rc = PTR_ERR(info);
 		goto out;

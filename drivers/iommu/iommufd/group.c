@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 
 #include "group.h"
+#include "hwpt.h"
 
 /**
  * iommufd_group_init() - Set up the record of a group that is blocked
@@ -90,4 +91,23 @@ void iommufd_group_put(struct iommufd_group *igroup)
 		kfree(igroup);
 	}
 	mutex_unlock(&ictx->groups_lock);
+}
+
+/**
+ * iommufd_group_hwpt_id() - Where a group is at this moment
+ * @igroup: the group
+ * @pasid: requests with this PASID, or IOMMU_NO_PASID
+ *
+ * Return: id of the page table, or 0 when the requests are blocked.
+ */
+u32 iommufd_group_hwpt_id(struct iommufd_group *igroup, ioasid_t pasid)
+{
+	struct iommufd_slot *slot;
+	u32 id;
+
+	mutex_lock(&igroup->lock);
+	slot = xa_load(&igroup->slots, pasid);
+	id = slot ? slot->hwpt->obj.id : 0;
+	mutex_unlock(&igroup->lock);
+	return id;
 }

@@ -71,5 +71,6 @@ struct iommufd_member {
 void iommufd_group_init(struct iommufd_group *igroup);
 struct iommufd_group *iommufd_group_get(struct iommufd_ctx *ictx, struct device *dev);
 void iommufd_group_put(struct iommufd_group *igroup);
+u32 iommufd_group_hwpt_id(struct iommufd_group *igroup, ioasid_t pasid);
 
 #endif

@@ -447,6 +447,8 @@ struct iommu_vfio_ioas {
  * @IOMMU_HW_INFO_TYPE_ARM_SMMUV3: struct iommu_hw_info_arm_smmuv3
  * @IOMMU_HW_INFO_TYPE_TEGRA241_CMDQV: struct iommu_hw_info_tegra241_cmdqv
  * @IOMMU_HW_INFO_TYPE_AMD: struct iommu_hw_info_amd
+ * @IOMMU_HW_INFO_TYPE_ROUTING: struct iommu_hw_info_routing, which has no registers. This kernel's own: other kernels
+ *                              say that they do not know it. Told only to who asks for it.
  */
 enum iommu_hw_info_type {
 	IOMMU_HW_INFO_TYPE_NONE = 0,
@@ -455,6 +457,7 @@ enum iommu_hw_info_type {
 	IOMMU_HW_INFO_TYPE_ARM_SMMUV3 = 2,
 	IOMMU_HW_INFO_TYPE_TEGRA241_CMDQV = 3,
 	IOMMU_HW_INFO_TYPE_AMD = 4,
+	IOMMU_HW_INFO_TYPE_ROUTING = 0x40000001,
 };
 
 /**
@@ -536,6 +539,41 @@ struct iommu_hw_info_tegra241_cmdqv {
 struct iommu_hw_info_amd {
 	__aligned_u64 efr;
 	__aligned_u64 efr2;
+};
+
+/**
+ * enum iommu_hw_info_routing_flags - bits of iommu_hw_info_routing.flags
+ * @IOMMU_HW_INFO_ROUTING_SHARED: other devices are in the group; what is attached is one for all of them
+ * @IOMMU_HW_INFO_ROUTING_GROUPS: devices of such groups can be attached here; always set
+ * @IOMMU_HW_INFO_ROUTING_SPACES: the device can use several page tables at a time, one for each PASID and one for its
+ *                                requests without PASID
+ * @IOMMU_HW_INFO_ROUTING_PASIDS: which of the device's PASIDs are used, and for what, is the user's business; the
+ *                                kernel uses none. 0 is no PASID.
+ * @IOMMU_HW_INFO_ROUTING_ATTACHED: this device is attached, without PASID
+ */
+enum iommu_hw_info_routing_flags {
+	IOMMU_HW_INFO_ROUTING_SHARED = 1 << 0,
+	IOMMU_HW_INFO_ROUTING_GROUPS = 1 << 1,
+	IOMMU_HW_INFO_ROUTING_SPACES = 1 << 2,
+	IOMMU_HW_INFO_ROUTING_PASIDS = 1 << 3,
+	IOMMU_HW_INFO_ROUTING_ATTACHED = 1 << 4,
+};
+
+/**
+ * struct iommu_hw_info_routing - how DMA of the device finds its page table
+ * @flags: a combination of enum iommu_hw_info_routing_flags
+ * @group_id: IOMMU group, as in /sys/kernel/iommu_groups
+ * @group_devices: devices in the group, this one included, bound or not
+ * @group_hwpt_id: page table of the group's requests without PASID, 0 while they are blocked
+ *
+ * The group can be on a page table although this device is not attached: a sibling is. This device then can be attached
+ * to that page table only, until all siblings are detached or one that is attached moves the group.
+ */
+struct iommu_hw_info_routing {
+	__u32 flags;
+	__u32 group_id;
+	__u32 group_devices;
+	__u32 group_hwpt_id;
 };
 
 /**

@@ -2,8 +2,8 @@
 /*
  * iommufd_device - devices bound through their VFIO nodes, attached to address spaces, doing DMA
  *
- * Needs QEMU's edu devices behind an IOMMU, in the places that edu.h names. A transfer takes 100 ms, so only what no other
- * way shows is shown by DMA.
+ * Needs QEMU's edu devices behind an IOMMU, in the places that edu.h names. A transfer takes 100 ms, so only what no
+ * other way shows is shown by DMA.
  */
 #include "iommu_test.h"
 
@@ -385,8 +385,8 @@ TEST_F(device, hwpt_alloc_checks_in_order)
 	hwpt = cmd.out_hwpt_id;
 	EXPECT_NE(0, hwpt);
 
-	/* a page table without driver data is no ground for another one, and it keeps the IOAS */
-	EXPECT_EQ(-EINVAL, hwpt_alloc(self->iommufd, self->edu.id, hwpt, 0, &hwpt));
+	/* a page table is no ground for another one that is not a guest's, and it keeps the IOAS */
+	EXPECT_EQ(-EOPNOTSUPP, hwpt_alloc(self->iommufd, self->edu.id, hwpt, 0, &hwpt));
 	EXPECT_EQ(-EBUSY, iommu_destroy(self->iommufd, self->ioas));
 	EXPECT_EQ(0, iommu_destroy(self->iommufd, hwpt));
 	EXPECT_EQ(0, iommu_destroy(self->iommufd, self->ioas));
@@ -539,6 +539,7 @@ TEST_F(device, hw_info_of_a_type)
 	} asked[] = {
 		/* without the flag the field is no input */
 		{ 0, 0x7777, 0 },
+		{ 0, IOMMU_HW_INFO_TYPE_ROUTING, 0 },
 		{ IOMMU_HW_INFO_FLAG_INPUT_TYPE, IOMMU_HW_INFO_TYPE_DEFAULT, 0 },
 		{ IOMMU_HW_INFO_FLAG_INPUT_TYPE, IOMMU_HW_INFO_TYPE_INTEL_VTD, 0 },
 		{ IOMMU_HW_INFO_FLAG_INPUT_TYPE, IOMMU_HW_INFO_TYPE_ARM_SMMUV3, -EOPNOTSUPP },
@@ -565,6 +566,61 @@ TEST_F(device, hw_info_of_a_type)
 		cmd.__reserved[i] = 1;
 		EXPECT_EQ_FOR(-EOPNOTSUPP, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd), "byte %d", i);
 	}
+}
+
+static int ask_routing(int iommufd, uint32_t dev_id, struct iommu_hw_info_routing *info)
+{
+	struct iommu_hw_info cmd = {
+		.size = sizeof(cmd), .flags = IOMMU_HW_INFO_FLAG_INPUT_TYPE, .dev_id = dev_id,
+		.in_data_type = IOMMU_HW_INFO_TYPE_ROUTING, .data_len = sizeof(*info), .data_uptr = to_u64(info),
+	};
+	int rc = iommu_call(iommufd, IOMMU_GET_HW_INFO, &cmd);
+
+	if (!rc && (cmd.out_data_type != IOMMU_HW_INFO_TYPE_ROUTING || cmd.data_len != sizeof(*info)))
+		return -EPROTO;
+	return rc;
+}
+
+/* Devices in the group of a device, as sysfs has them */
+static int group_size(const char *bdf)
+{
+	char path[64];
+	DIR *dir;
+	int n = 0;
+
+	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/devices", pci_group(bdf));
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
+		n += entry->d_name[0] != '.';
+	closedir(dir);
+	return n;
+}
+
+TEST_F(device, hw_info_of_routing)
+{
+	struct iommu_hw_info_routing info;
+	uint32_t hwpt;
+
+	memset(&info, 0xee, sizeof(info));
+	ASSERT_EQ(0, ask_routing(self->iommufd, self->edu.id, &info));
+	/* alone in its group, no PASID, blocked */
+	EXPECT_EQ(IOMMU_HW_INFO_ROUTING_GROUPS, info.flags);
+	EXPECT_EQ(pci_group(self->edu.bdf), info.group_id);
+	EXPECT_EQ(1, info.group_devices);
+	EXPECT_EQ(1, group_size(self->edu.bdf));
+	EXPECT_EQ(0, info.group_hwpt_id);
+
+	ASSERT_EQ(0, vfio_attach(self->dev, self->ioas, &hwpt));
+	ASSERT_EQ(0, ask_routing(self->iommufd, self->edu.id, &info));
+	EXPECT_EQ(IOMMU_HW_INFO_ROUTING_GROUPS | IOMMU_HW_INFO_ROUTING_ATTACHED, info.flags);
+	EXPECT_EQ(hwpt, info.group_hwpt_id);
+	ASSERT_EQ(0, vfio_detach(self->dev));
+	ASSERT_EQ(0, ask_routing(self->iommufd, self->edu.id, &info));
+	EXPECT_EQ(IOMMU_HW_INFO_ROUTING_GROUPS, info.flags);
+	EXPECT_EQ(0, info.group_hwpt_id);
+	EXPECT_EQ(-ENOENT, ask_routing(self->iommufd, self->ioas, &info));
 }
 
 TEST_F(device, hw_info_writes_no_more_than_the_first_version_has)
@@ -1482,6 +1538,26 @@ TEST_F(group, newcomer_joins_or_stays_out)
 	/* a failed attempt leaves no page table behind */
 	EXPECT_EQ(0, iommu_destroy(self->iommufd, self->ioas[1]));
 	EXPECT_EQ(0, vfio_attach(self->b.fd, self->ioas[0], NULL));
+}
+
+TEST_F(group, is_seen_from_each_device)
+{
+	const uint32_t shared = IOMMU_HW_INFO_ROUTING_GROUPS | IOMMU_HW_INFO_ROUTING_SHARED;
+	struct iommu_hw_info_routing info;
+	uint32_t hwpt;
+
+	ASSERT_EQ(0, vfio_attach(self->a.fd, self->ioas[0], &hwpt));
+	ASSERT_EQ(0, ask_routing(self->iommufd, self->a.id, &info));
+	EXPECT_EQ(shared | IOMMU_HW_INFO_ROUTING_ATTACHED, info.flags);
+	EXPECT_EQ(hwpt, info.group_hwpt_id);
+	/* the sibling has moved along without being attached, and can tell where it may go */
+	ASSERT_EQ(0, ask_routing(self->iommufd, self->b.id, &info));
+	EXPECT_EQ(shared, info.flags);
+	EXPECT_EQ(hwpt, info.group_hwpt_id);
+	EXPECT_EQ(pci_group(self->a.bdf), info.group_id);
+	EXPECT_LE(2, info.group_devices);
+	EXPECT_EQ(group_size(self->b.bdf), info.group_devices);
+	EXPECT_EQ(0, vfio_attach(self->b.fd, info.group_hwpt_id, NULL));
 }
 
 TEST_F(group, stays_until_the_last_one_detaches)
