@@ -230,6 +230,115 @@ static int on_table(struct world *w)
 	       mock_device_replace(w->iommufd, w->dev[0].stdev, &pt);
 }
 
+/* Where the group goes, or one of its PASIDs; the answer, if there is one, is part of what is seen */
+static int go(struct world *w, int (*how)(int fd, uint32_t stdev, uint32_t *pt), int member, uint32_t pt)
+{
+	int rc = how(w->iommufd, w->member[member].stdev, &pt);
+
+	if (!rc)
+		w->out[0] = pt;
+	return rc;
+}
+
+static int go_pasid(struct world *w, int (*how)(int fd, uint32_t stdev, uint32_t pasid, uint32_t *pt), int member,
+		    uint32_t pt)
+{
+	int rc = how(w->iommufd, w->member[member].stdev, world_pasids[1], &pt);
+
+	if (!rc)
+		w->out[0] = pt;
+	return rc;
+}
+
+static int attach_group(struct world *w)
+{
+	return go(w, mock_device_attach, 0, w->table[1]);
+}
+
+static int attach_group_to_ioas(struct world *w)
+{
+	return go(w, mock_device_attach, 0, w->ioas[0]);
+}
+
+static int join_group(struct world *w)
+{
+	return go(w, mock_device_attach, w->members - 1, w->table[1]);
+}
+
+/* The first device alone is attached */
+static int first_at_table(struct world *w)
+{
+	return mock_device_attach(w->iommufd, w->member[0].stdev, &(uint32_t){ w->table[1] });
+}
+
+static int replace_group(struct world *w)
+{
+	return go(w, mock_device_replace, w->members - 1, w->table[1]);
+}
+
+static int replace_group_by_other(struct world *w)
+{
+	return go(w, mock_device_replace, w->members - 1, w->table[2]);
+}
+
+static int replace_group_by_ioas(struct world *w)
+{
+	return go(w, mock_device_replace, 0, w->ioas[1]);
+}
+
+static int detach_group(struct world *w)
+{
+	return mock_device_detach(w->iommufd, w->member[0].stdev);
+}
+
+static int attach_pasid(struct world *w)
+{
+	return go_pasid(w, mock_pasid_attach, 0, w->table[1]);
+}
+
+static int join_pasid(struct world *w)
+{
+	return go_pasid(w, mock_pasid_attach, w->members - 1, w->table[1]);
+}
+
+static int replace_pasid(struct world *w)
+{
+	return go_pasid(w, mock_pasid_replace, 0, w->table[0]);
+}
+
+static int replace_pasid_by_other(struct world *w)
+{
+	return go_pasid(w, mock_pasid_replace, 0, w->table[2]);
+}
+
+static int detach_pasid(struct world *w)
+{
+	return mock_pasid_detach(w->iommufd, w->member[0].stdev, world_pasids[1]);
+}
+
+/* Two PASIDs of the first device, at two page tables */
+static int with_pasids(struct world *w)
+{
+	uint32_t first = w->table[1], second = w->table[2];
+
+	return mock_pasid_attach(w->iommufd, w->member[0].stdev, world_pasids[1], &first) ?:
+	       mock_pasid_attach(w->iommufd, w->member[0].stdev, world_pasids[2], &second);
+}
+
+static int new_member(struct world *w)
+{
+	int rc = plug_member(w, w->table[0], w->members);
+
+	if (!rc)
+		w->out[0] = w->member[w->members - 1].hwpt;
+	return rc;
+}
+
+static int destroy_member(struct world *w)
+{
+	return iommu_destroy(w->iommufd, w->member[0].stdev);
+}
+
 static int new_access_with(struct world *w, uint32_t flags)
 {
 	int fd = test_access_create(w->iommufd, w->ioas[0], flags);
@@ -490,6 +599,44 @@ COMMAND(replace_ioas_by_ioas_with_table) { { replace_by_ioas, .areas = { ALIGNED
 COMMAND(replace_ioas_by_hwpt) { { replace_by_table, .areas = { ALL }, .tables = { 2 }, .least = 2 } };
 COMMAND(replace_hwpt_by_ioas) { { replace_by_ioas, .areas = { ALL, ALIGNED }, .tables = { 2, 1 }, .setup = on_table,
 	.least = 8 } };
+
+COMMAND(attach_one) { { attach_group, .members = 1, .areas = { ALL }, .least = 5 } };
+COMMAND(attach_group_of_2) { { attach_group, .members = 2, .areas = { ALL }, .least = 6 } };
+COMMAND(attach_group_of_3) { { attach_group, .members = 3, .areas = { ALL }, .least = 7 } };
+COMMAND(attach_group_to_ioas) { { attach_group_to_ioas, .members = 3, .areas = { ALL }, .least = 15 } };
+COMMAND(join_group_of_2) { { join_group, .members = 2, .setup = first_at_table, .least = 4 } };
+COMMAND(join_group_of_3) { { join_group, .members = 3, .setup = first_at_table, .least = 5 } };
+COMMAND(replace_one) { { replace_group, .members = 1, .at_table = true, .areas = { ALL }, .least = 3 } };
+COMMAND(replace_group_of_2) { { replace_group, .members = 2, .at_table = true, .areas = { ALL }, .least = 4 } };
+COMMAND(replace_group_of_3) { { replace_group, .members = 3, .at_table = true, .areas = { ALL }, .least = 5 } };
+COMMAND(replace_one_by_other) { { replace_group_by_other, .members = 1, .at_table = true, .areas = { ALL, ALIGNED },
+	.least = 5 } };
+COMMAND(replace_group_of_2_by_other) { { replace_group_by_other, .members = 2, .at_table = true,
+	.areas = { ALL, ALIGNED }, .least = 8 } };
+COMMAND(replace_group_of_3_by_other) { { replace_group_by_other, .members = 3, .at_table = true,
+	.areas = { ALL, ALIGNED }, .least = 11 } };
+COMMAND(replace_group_by_ioas) { { replace_group_by_ioas, .members = 3, .at_table = true, .areas = { ALL, ALIGNED },
+	.least = 18 } };
+COMMAND(replace_group_beside_pasids) { { replace_group_by_other, .members = 3, .at_table = true,
+	.setup = with_pasids, .least = 11 } };
+COMMAND(detach_one) { { detach_group, .members = 1, .at_table = true, .least = 1 } };
+COMMAND(detach_from_group) { { detach_group, .members = 3, .at_table = true, .setup = with_pasids, .least = 1 } };
+COMMAND(detach_group) { { detach_group, .members = 3, .setup = first_at_table, .least = 1 } };
+COMMAND(attach_pasid_of_one) { { attach_pasid, .members = 1, .at_table = true, .least = 4 } };
+COMMAND(attach_pasid_of_2) { { attach_pasid, .members = 2, .least = 5 } };
+COMMAND(attach_pasid_of_3) { { attach_pasid, .members = 3, .at_table = true, .least = 6 } };
+COMMAND(join_pasid_of_2) { { join_pasid, .members = 2, .setup = with_pasids, .least = 2 } };
+COMMAND(join_pasid_of_3) { { join_pasid, .members = 3, .at_table = true, .setup = with_pasids, .least = 2 } };
+COMMAND(replace_pasid_of_one) { { replace_pasid, .members = 1, .setup = with_pasids, .least = 3 } };
+COMMAND(replace_pasid_of_2) { { replace_pasid_by_other, .members = 2, .at_table = true, .setup = with_pasids,
+	.least = 4 } };
+COMMAND(replace_pasid_of_3) { { replace_pasid_by_other, .members = 3, .at_table = true, .setup = with_pasids,
+	.least = 5 } };
+COMMAND(detach_pasid_of_3) { { detach_pasid, .members = 3, .at_table = true, .setup = with_pasids, .least = 1 } };
+COMMAND(new_device_in_group_with_pasids) { { new_member, .members = 1, .at_table = true, .setup = with_pasids,
+	.least = 20 } };
+COMMAND(destroy_device_with_pasids) { { destroy_member, .members = 2, .at_table = true, .setup = with_pasids,
+	.least = 1 } };
 
 COMMAND(create_access) { { new_access, .areas = { ALL }, .least = 4 } };
 COMMAND(create_pinning_access) { { new_pinning_access, .areas = { ALIGNED }, .tables = { 1 }, .least = 4 } };
@@ -810,6 +957,39 @@ REFUSAL(change_process_over_limit_of_second) { -ENOMEM, { take_over, .setup = li
 	.areas = { PLACE(SMALL), PLACE(LARGE) }, .tables = { 1, 1 }, .file = true, .other_process = true } };
 REFUSAL(change_process_beside_memory) { -EINVAL, { take_over, .setup = map_own_memory, .areas = { ALIGNED },
 	.tables = { 1, 1 }, .file = true, .other_process = true } };
+
+/* What a device of the group keeps for itself is in use there */
+static int area_on_region(struct world *w)
+{
+	return ioas_map_at(w->iommufd, w->ioas[1], w->mem, PAGE, REGION(w->members - 1));
+}
+
+static int attach_pasid_to_ioas(struct world *w)
+{
+	return go_pasid(w, mock_pasid_attach, 0, w->ioas[0]);
+}
+
+static int attach_second_elsewhere(struct world *w)
+{
+	return go(w, mock_device_attach, 1, w->table[2]);
+}
+
+static int attach_second_pasid_elsewhere(struct world *w)
+{
+	return go_pasid(w, mock_pasid_attach, 1, w->table[2]);
+}
+
+REFUSAL(replace_group_beside_region) { -EADDRINUSE, { replace_group_by_other, .setup = area_on_region, .members = 3,
+	.at_table = true, .areas = { ALL, ALL } } };
+REFUSAL(replace_group_by_ioas_beside_region) { -EADDRINUSE, { replace_group_by_ioas, .setup = area_on_region,
+	.members = 2, .at_table = true, .areas = { ALL, ALL } } };
+REFUSAL(replace_group_by_ioas_beside_pasids) { -EINVAL, { replace_group_by_ioas, .setup = with_pasids,
+	.members = 2, .at_table = true, .areas = { ALL, ALL } } };
+REFUSAL(attach_pasid_to_ioas) { -EINVAL, { attach_pasid_to_ioas, .members = 2, .at_table = true, .areas = { ALL } } };
+REFUSAL(attach_pasid_twice) { -EBUSY, { attach_pasid, .setup = with_pasids, .members = 2, .at_table = true } };
+REFUSAL(attach_second_elsewhere) { -EINVAL, { attach_second_elsewhere, .setup = first_at_table, .members = 2 } };
+REFUSAL(attach_second_pasid_elsewhere) { -EINVAL, { attach_second_pasid_elsewhere, .setup = with_pasids,
+	.members = 2 } };
 
 FIXTURE_SETUP(refusal)
 {

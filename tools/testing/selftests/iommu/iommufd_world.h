@@ -37,11 +37,18 @@ struct text {
 	size_t used;
 };
 
+#define WORLD_DEVICES	3		/* in a group of devices */
+#define WORLD_PASIDS	3		/* that are looked at; the first stands for requests without PASID */
+
 struct world {
 	int iommufd, file, access, dmabuf;
 	uint32_t ioas[2], scratch, hwpt;
 	uint32_t last_id;
 	struct mock_device dev[2];
+	/* a group of devices, and page tables for PASIDs too: two of the first address space, one of the second */
+	int members;
+	struct mock_device member[WORLD_DEVICES];
+	uint32_t table[3];
 	uint8_t *mem;
 	struct place place[PLACES];
 	int at;
@@ -58,6 +65,8 @@ struct world {
  * @tables: page tables of the two address spaces
  * @areas: places that are mapped in them
  * @objects: how many more address spaces there are
+ * @members: how many devices there are in a group, which are bound, keep addresses for themselves and can use PASIDs
+ * @at_table: they are attached to the first of their page tables
  * @file: the memory is a memfd, and mapped by IOAS_MAP_FILE
  * @fresh: nobody has touched the memory before
  * @per_user: pages count against the user, not the process
@@ -72,8 +81,8 @@ struct command {
 	int at;
 	int tables[2];
 	unsigned int areas[2];
-	int objects;
-	bool file, fresh, per_user, other_process, only_answer_may_be_lost;
+	int objects, members;
+	bool at_table, file, fresh, per_user, other_process, only_answer_may_be_lost;
 	int least, pages;
 };
 
@@ -204,12 +213,41 @@ static inline int make_tables(struct world *w, int a, int tables)
 	return rc;
 }
 
+static const uint32_t world_pasids[WORLD_PASIDS] = { 0, 1, 700 };
+
+#define REGION(_i)	(BASE + (90 + (_i)) * MIB)
+
+static inline int plug_member(struct world *w, uint32_t pt, int i)
+{
+	int rc = mock_device_plug(w->iommufd, pt, w->member[0].stdev, MOCK_PASIDS, REGION(i), PAGE, &w->member[i]);
+
+	if (!rc)
+		w->members++;
+	return rc;
+}
+
+static inline int make_group(struct world *w, const struct command *c)
+{
+	int rc = 0;
+
+	for (int i = 0; i < c->members; i++)
+		rc = rc ?: plug_member(w, 0, i);
+	for (int i = 0; i < 3 && c->members; i++)
+		rc = rc ?: hwpt_alloc(w->iommufd, w->member[0].id, w->ioas[i / 2], IOMMU_HWPT_ALLOC_PASID,
+				      &w->table[i]);
+	for (int i = 0; i < c->members && c->at_table; i++)
+		rc = rc ?: mock_device_attach(w->iommufd, w->member[i].stdev, &(uint32_t){ w->table[0] });
+	return rc;
+}
+
 static inline int world_open(struct world *w, const struct command *c)
 {
 	uint32_t id;
 	int rc;
 
-	*w = (struct world){ .file = -1, .access = -1, .dmabuf = -1, .at = c->at, .last_id = 14 + c->objects };
+	*w = (struct world){
+		.file = -1, .access = -1, .dmabuf = -1, .at = c->at, .last_id = 14 + c->objects + 2 * c->members,
+	};
 	rc = open_memory(w, c);
 	if (rc)
 		return rc;
@@ -223,6 +261,7 @@ static inline int world_open(struct world *w, const struct command *c)
 		rc = rc ?: ioas_alloc(w->iommufd, &id);
 	for (int a = 0; a < 2; a++)
 		rc = rc ?: make_tables(w, a, c->tables[a]);
+	rc = rc ?: make_group(w, c);
 	rc = rc ?: c->other_process ? map_places_elsewhere(w, c) : map_places(w, c);
 	if (!rc && c->setup)
 		rc = c->setup(w);
@@ -380,6 +419,28 @@ static inline void see_vfio_ioas(const struct world *w, struct text *t)
 	put(t, "address space of VFIO %u (%d)\n", get.ioas_id, rc);
 }
 
+/* The page table of each PASID of each device in the group, as the IOMMU has it */
+static inline void see_group(const struct world *w, struct text *t)
+{
+	uint32_t tables[16] = { 0 };
+	unsigned int n = 1;
+
+	for (uint32_t id = 1; id <= w->last_id && n < ARRAY_SIZE(tables) && w->members; id++)
+		if (!mock_check_map(w->iommufd, id, 0, 0, NULL))
+			tables[n++] = id;
+	for (int m = 0; m < w->members; m++) {
+		put(t, "device %u", w->member[m].id);
+		for (int p = 0; p < WORLD_PASIDS; p++) {
+			unsigned int i = 0;
+
+			while (i < n && mock_check_table(w->iommufd, w->member[m].stdev, world_pasids[p], tables[i]))
+				i++;
+			put(t, ", PASID %u by %d", world_pasids[p], i < n ? (int)tables[i] : -1);
+		}
+		put(t, "\n");
+	}
+}
+
 static inline void see(const struct world *w, struct text *t)
 {
 	int fd;
@@ -392,6 +453,7 @@ static inline void see(const struct world *w, struct text *t)
 			see_device(w, id, t);
 	}
 	see_places(w, t);
+	see_group(w, t);
 	see_vfio_ioas(w, t);
 	see_process(getpid(), t);
 	if (w->child > 0)
