@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 
 #include "../device.h"
+#include "../hwpt_nested.h"
 #include "../hwpt_paging.h"
 #include "mock_device.h"
 #include "mock_iommu.h"
@@ -336,7 +337,7 @@ static int get_domain(struct iommufd_ctx *ictx, u32 hwpt_id, struct iommu_domain
 	obj = iommufd_object_get(&ictx->objs, hwpt_id, NULL);
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
-	if (obj->ops == &iommufd_hwpt_paging_ops)
+	if (obj->ops == &iommufd_hwpt_paging_ops || obj->ops == &iommufd_hwpt_nested_ops)
 		*domain = container_of(obj, struct iommufd_hwpt, obj)->domain;
 	else
 		rc = -EINVAL;
