@@ -7,13 +7,13 @@
  * From one second-level page table to another the device is moved by an exchange. What the hardware reads to find the
  * page table are 128 bits that one instruction can replace: the context entry in legacy mode (VT-d specification,
  * section 9.3), the first 128 bits of the entry of RID2PASID in the PASID table in scalable mode (section 9.6). A DMA
- * sees the old entry or the new one. The blocking domain of Linux 6.1 is an empty second-level table, so moving in and
- * out of it is an exchange too.
+ * sees the old entry or the new one. The blocking domain of Linux 6.1 is an empty second-level table, so moving in
+ * and out of it is an exchange too.
  *
- * In scalable mode pasid-attach.c writes the entry, and makes the other moves too, in the order that it has a table of.
- * In legacy mode the other moves, from or to pass-through or on a processor without CMPXCHG16B, block the device first
- * and then set up the new translation, as Linux 6.1 does. So does a move of a device that has lost its entry. They are
- * never part of a replace.
+ * In scalable mode pasid-attach.c writes the entry, and makes the other moves too, in the order that it has a table
+ * of. In legacy mode the other moves, from or to pass-through or on a processor without CMPXCHG16B, block the device
+ * first and then set up the new translation, as Linux 6.1 does. So does a move of a device that has lost its entry.
+ * They are never part of a replace.
  *
  * Locking: the core's group->mutex serialises what happens to one device and its DMA aliases. Inside, the order is
  *
@@ -274,8 +274,9 @@ static int exchange_context(struct pci_dev *pdev, u16 rid, void *data)
 		return 0;
 
 	/*
-	 * Whether device-TLB requests are allowed is a matter of the device, so it stays. The entry is not present when
-	 * another device that shares it as its alias was removed; hardware may have cached that under domain id 0.
+	 * Whether device-TLB requests are allowed is a matter of the device, so it stays. The entry is not present
+	 * when another device that shares it as its alias was removed; hardware may have cached that under domain id
+	 * 0.
 	 */
 	if (context_present(context)) {
 		tt = context_tt(context);
@@ -317,10 +318,10 @@ static void exchange_contexts(struct dmar_domain *new, struct device_domain_info
  * Cannot fail. The flushes are those of section 6.5.3.3 for a present entry that changes: the cache of entries, then
  * the IOTLB, then the device-TLB, all of what was filled under the old domain id.
  *
- * An unmap clears the table first and then flushes by domain id and by the domain's list of devices. It may run at any
- * time in either domain, and must not miss this device as long as that domain's table is cached for it. So both lists
- * are locked from before the exchange until after the flushes, the new reference was taken before and the old one is
- * dropped after.
+ * An unmap clears the table first and then flushes by domain id and by the domain's list of devices. It may run at
+ * any time in either domain, and must not miss this device as long as that domain's table is cached for it. So both
+ * lists are locked from before the exchange until after the flushes, the new reference was taken before and the old
+ * one is dropped after.
  */
 static void exchange_commit(struct dmar_domain *new, struct device_domain_info *info)
 {
@@ -414,8 +415,8 @@ static int move_dev(struct dmar_domain *domain, struct device *dev)
  * @dev: the device
  *
  * Attaching to the group's blocking domain never fails: its caller frees the old domain next. Lacking memory or a
- * domain id, the device is blocked with no domain at all. Nor does going back to the group's default domain fail, as a
- * reference of it was kept.
+ * domain id, the device is blocked with no domain at all. Nor does going back to the group's default domain fail, as
+ * a reference of it was kept.
  *
  * Context: group->mutex held.
  * Return: 0, also when it is attached there already; or -errno with the device attached as before: -EINVAL when the
@@ -447,20 +448,24 @@ int intel_attach_dev(struct dmar_domain *domain, struct device *dev)
  * @dev: the device
  *
  * Context: group->mutex held until the matching intel_iommu_replace_commit() or intel_iommu_replace_abort().
- * Return: 0; or -errno with nothing changed: -EBUSY when @dev is not attached to @old or still has the translation of a
- * crashed kernel; -EINVAL when its IOMMU cannot use @domain; -EOPNOTSUPP when the device has to be taken out of one
- * to get into the other; -ENODEV, -ENOMEM or -ENOSPC.
+ * Return: 0; or -errno with nothing changed: -EBUSY when @dev is not attached to @old or still has the translation of
+ * a crashed kernel; -EINVAL when its IOMMU cannot use @domain, or no attach has fitted @domain to a device yet;
+ * -EOPNOTSUPP when the device has to be taken out of one to get into the other; -ENOMEM or -ENOSPC.
  */
 int intel_iommu_replace_prepare(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
+	struct dmar_domain *new = to_dmar_domain(domain);
 	int rc;
 
 	if (info->domain != to_dmar_domain(old))
 		return -EBUSY;
+	/* Fitting a domain to a device is left to attach: it changes the domain, also when something fails afterwards */
+	if (intel_domain_may_change(new))
+		return -EINVAL;
 
-	rc = prepare_domain_attach_device(domain, dev);
-	return rc ?: exchange_prepare(to_dmar_domain(domain), info);
+	rc = intel_domain_check(new, info->iommu);
+	return rc ?: exchange_prepare(new, info);
 }
 
 /**
