@@ -30,9 +30,12 @@ static void settle(struct dmar_domain *domain, struct device *dev, struct intel_
 /**
  * intel_iommu_domain_alloc_settled() - Allocate a paging domain that is complete for one device
  * @dev: device whose IOMMU decides
- * @flags: none is known, must be 0
+ * @flags: IOMMU_HWPT_ALLOC_PASID, or 0
  *
- * Return: the domain, or an ERR_PTR: -EOPNOTSUPP for a flag, -EINVAL when the IOMMU has no such page table, -ENOMEM.
+ * Every such domain translates PASIDs too, where the IOMMU does at all.
+ *
+ * Return: the domain, or an ERR_PTR: -EOPNOTSUPP for another flag, and for PASIDs when the IOMMU has none or is in
+ * legacy mode; -EINVAL when the IOMMU has no such page table; -ENOMEM.
  */
 struct iommu_domain *intel_iommu_domain_alloc_settled(struct device *dev, u32 flags)
 {
@@ -40,7 +43,9 @@ struct iommu_domain *intel_iommu_domain_alloc_settled(struct device *dev, u32 fl
 	struct iommu_domain *domain;
 	int rc;
 
-	if (flags)
+	if (flags & ~IOMMU_HWPT_ALLOC_PASID)
+		return ERR_PTR(-EOPNOTSUPP);
+	if ((flags & IOMMU_HWPT_ALLOC_PASID) && !pasid_supported(info->iommu))
 		return ERR_PTR(-EOPNOTSUPP);
 
 	domain = intel_domain_alloc(IOMMU_DOMAIN_UNMANAGED, GFP_KERNEL_ACCOUNT);
