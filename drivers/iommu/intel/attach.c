@@ -21,6 +21,7 @@
  *	  domain->lock, lower address	lists of devices and PASIDs whose translations an unmap flushes
  *	    domain->lock, higher address
  */
+#include <linux/bitfield.h>
 #include <linux/pci.h>
 
 #include "../iommu-priv.h"
@@ -29,6 +30,8 @@
 
 #define CONTEXT_TT_SHIFT	2
 #define CONTEXT_DID_SHIFT	8
+#define CONTEXT_SM_CAPS		GENMASK_ULL(4, 2)	/* device-TLB, PASIDs, page requests */
+#define CONTEXT_SM_PDTS		GENMASK_ULL(11, 9)	/* size of the PASID directory */
 
 /**
  * intel_domain_may_change() - May an attach still change the properties of a domain?
@@ -439,6 +442,104 @@ int intel_attach_dev(struct dmar_domain *domain, struct device *dev)
 	if (is_at_home(info))
 		intel_forget_way_back(info);
 	return rc;
+}
+
+/* What is known of a requester id whose context entry changed, in the order of section 6.5.3.3 */
+static void flush_rid(struct device_domain_info *info, u16 rid, u16 did)
+{
+	struct intel_iommu *iommu = info->iommu;
+
+	iommu->flush.flush_context(iommu, did, rid, DMA_CCMD_MASK_NOBIT, DMA_CCMD_DEVICE_INVL);
+	if (sm_supported(iommu))
+		qi_flush_pasid_cache(iommu, did, QI_PC_ALL_PASIDS, 0);
+	iommu->flush.flush_iotlb(iommu, did, 0, 0, DMA_TLB_DSI_FLUSH);
+}
+
+static int is_rid(struct pci_dev *pdev, u16 rid, void *data)
+{
+	return rid == *(u16 *)data;
+}
+
+static struct device_domain_info *find_sibling(struct device_domain_info *info, u16 rid)
+{
+	struct device_domain_info *other;
+
+	list_for_each_entry(other, &info->domain->devices, link) {
+		if (other != info && other->iommu == info->iommu && dev_is_pci(other->dev) &&
+		    !dev_is_real_dma_subdevice(other->dev) && !other->leaving && visit_rids(other, is_rid, &rid))
+			return other;
+	}
+	return NULL;
+}
+
+/**
+ * intel_hand_over_alias() - A device is removed: does another one go on using this requester id?
+ * @info: what the driver knows about the device, @info->leaving set
+ * @rid: its requester id, or an alias of it
+ *
+ * Devices behind a bridge to conventional PCI share the id of the bridge. Whoever was there first has set up its
+ * context entry. In scalable mode that leads to the PASID table of that device, which is freed next, and is made to
+ * lead to the table of one that stays; both translate alike, as the devices are in one group.
+ *
+ * Context: Takes iommu->lock and the lock of the domain.
+ * Return: true when the entry of @rid stays.
+ */
+bool intel_hand_over_alias(struct device_domain_info *info, u16 rid)
+{
+	struct intel_iommu *iommu = info->iommu;
+	struct dmar_domain *domain = info->domain;
+	struct device_domain_info *heir;
+	struct context_entry *context;
+	unsigned long flags;
+	u64 lo;
+
+	if (!domain)
+		return false;
+
+	spin_lock(&iommu->lock);
+	spin_lock_irqsave(&domain->lock, flags);
+	heir = find_sibling(info, rid);
+	context = heir ? iommu_context_addr(iommu, PCI_BUS_NUM(rid), rid & 0xff, 0) : NULL;
+	if (!context || !context_present(context))
+		goto out;
+
+	/* Only the device that goes was known to have PASIDs, page requests and ATS */
+	lo = context->lo;
+	if (sm_supported(iommu)) {
+		lo &= ~(VTD_PAGE_MASK | CONTEXT_SM_PDTS);
+		lo |= virt_to_phys(heir->pasid_table->table) |
+		      FIELD_PREP(CONTEXT_SM_PDTS, context_get_sm_pds(heir->pasid_table));
+		if (rid == PCI_DEVID(info->bus, info->devfn))
+			lo &= ~CONTEXT_SM_CAPS;
+	} else if (context_tt(context) == CONTEXT_TT_DEV_IOTLB && rid == PCI_DEVID(info->bus, info->devfn)) {
+		lo &= ~((u64)CONTEXT_TT_DEV_IOTLB << CONTEXT_TT_SHIFT);
+	}
+	if (lo == context->lo)
+		goto out;
+
+	WRITE_ONCE(context->lo, lo);
+	__iommu_flush_cache(iommu, context, sizeof(*context));
+	flush_rid(info, rid, domain_id_iommu(domain, iommu));
+out:
+	spin_unlock_irqrestore(&domain->lock, flags);
+	spin_unlock(&iommu->lock);
+	return heir;
+}
+
+static int hand_over(struct pci_dev *pdev, u16 rid, void *data)
+{
+	intel_hand_over_alias(data, rid);
+	return 0;
+}
+
+/**
+ * intel_leave_aliases() - A device is about to be removed: nobody else is translated by its tables afterwards
+ * @info: what the driver knows about the device
+ */
+void intel_leave_aliases(struct device_domain_info *info)
+{
+	info->leaving = true;
+	visit_rids(info, hand_over, info);
 }
 
 /**

@@ -11,6 +11,7 @@
 #include "iommu.h"
 
 struct pasid_entry;
+struct pasid_table;
 
 /* iommu.c */
 extern int hw_pass_through;
@@ -30,6 +31,7 @@ void domain_unmap(struct dmar_domain *domain, unsigned long start_pfn, unsigned 
 void iommu_flush_iotlb_psi(struct intel_iommu *iommu, struct dmar_domain *domain, unsigned long pfn,
 			   unsigned long pages, int ih, int map);
 void __iommu_flush_dev_iotlb(struct device_domain_info *info, u64 addr, unsigned int mask);
+unsigned long context_get_sm_pds(struct pasid_table *table);
 void iommu_enable_pci_caps(struct device_domain_info *info);
 void iommu_disable_dev_iotlb(struct device_domain_info *info);
 int prepare_domain_attach_device(struct iommu_domain *domain, struct device *dev);
@@ -42,6 +44,8 @@ bool intel_domain_may_change(struct dmar_domain *domain);
 int intel_domain_check(struct dmar_domain *domain, struct intel_iommu *iommu);
 int intel_attach_dev(struct dmar_domain *domain, struct device *dev);
 void intel_forget_way_back(struct device_domain_info *info);
+bool intel_hand_over_alias(struct device_domain_info *info, u16 rid);
+void intel_leave_aliases(struct device_domain_info *info);
 int intel_iommu_replace_prepare(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev);
 void intel_iommu_replace_commit(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev);
 void intel_iommu_replace_abort(struct iommu_domain *domain, struct device *dev);
