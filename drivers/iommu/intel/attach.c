@@ -561,7 +561,7 @@ int intel_iommu_replace_prepare(struct iommu_domain *domain, struct iommu_domain
 
 	if (info->domain != to_dmar_domain(old))
 		return -EBUSY;
-	/* Fitting a domain to a device is left to attach: it changes the domain, also when something fails afterwards */
+	/* An attach may fit a domain to the device; that stays although something fails afterwards, so not here */
 	if (intel_domain_may_change(new))
 		return -EINVAL;
 
