@@ -272,6 +272,28 @@ bool __intel_domain_has_pasid_tlb(struct dmar_domain *domain)
 	return false;
 }
 
+/* The table that holds the entry, charged to whoever attaches; it stays until the device is released */
+static int add_table(struct device_domain_info *info, u32 pasid)
+{
+	struct pasid_dir_entry *dir = info->pasid_table->table;
+	struct page *page;
+
+	dir += pasid >> PASID_PDE_SHIFT;
+	if (pasid_pde_is_present(dir))
+		return 0;
+	page = alloc_pages_node(info->iommu->node, GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0);
+	if (!page)
+		return -ENOMEM;
+	__iommu_flush_cache(info->iommu, page_address(page), VTD_PAGE_SIZE);
+
+	/* Shared virtual addressing may have been faster */
+	if (cmpxchg64(&dir->val, 0ULL, page_to_phys(page) | PASID_PTE_PRESENT))
+		__free_page(page);
+	else
+		__iommu_flush_cache(info->iommu, dir, sizeof(*dir));
+	return 0;
+}
+
 static int check_entry(struct device_domain_info *info, u32 pasid, bool present)
 {
 	struct intel_iommu *iommu = info->iommu;
@@ -324,6 +346,8 @@ int intel_iommu_pasid_prepare(struct iommu_domain *domain, struct iommu_domain *
 		return -EBUSY;
 
 	rc = intel_domain_check(new, info->iommu);
+	if (!rc)
+		rc = add_table(info, pasid);
 	if (rc)
 		return rc;
 	rc = domain_attach_iommu(new, info->iommu);
@@ -350,6 +374,13 @@ int intel_iommu_pasid_prepare(struct iommu_domain *domain, struct iommu_domain *
 err_put_iommu:
 	domain_detach_iommu(new, info->iommu);
 	return rc;
+}
+
+static void drain_page_requests(struct device_domain_info *info, u32 pasid, struct dmar_domain *domain)
+{
+	/* One that was unplugged neither sends requests any more nor answers invalidations */
+	if (pci_device_is_present(to_pci_dev(info->dev)))
+		intel_drain_page_requests(info->dev, pasid, domain_id_iommu(domain, info->iommu));
 }
 
 static void attach_pasid(struct intel_pasid_attachment *at, struct dmar_domain *new)
@@ -381,7 +412,7 @@ static void move_pasid(struct intel_pasid_attachment *at, struct dmar_domain *ne
 	intel_unlock_domains(old, new, flags);
 	spin_unlock(&iommu->lock);
 
-	intel_drain_page_requests(at->info->dev, at->pasid, domain_id_iommu(old, iommu));
+	drain_page_requests(at->info, at->pasid, old);
 	domain_update_iotlb(old);
 	domain_detach_iommu(old, iommu);
 }
@@ -455,7 +486,7 @@ void intel_iommu_pasid_remove(struct iommu_domain *old, struct device *dev, ioas
 	spin_unlock_irqrestore(&domain->lock, flags);
 	spin_unlock(&iommu->lock);
 
-	intel_drain_page_requests(dev, pasid, domain_id_iommu(domain, iommu));
+	drain_page_requests(info, pasid, domain);
 	xa_erase(&info->pasids, pasid);
 	kfree(at);
 	domain_update_iotlb(domain);
