@@ -8,6 +8,8 @@
  *	ioas->auto_lock			attach to an IOAS: find or make a page table
  *	    map->fill_rwsem		a page table comes or goes (W); map, unmap, pin (R, without auto_lock)
  *	    | igroup->lock		attach and detach
+ *	        fault->mutex		page requests are given and answered; an attachment ends (not in fill_rwsem)
+ *	            mmap_lock		giving them
  *	        space.rwsem		claims and reservations, for short
  *	            pinned->mutex	pages come and go
  *	                mmap_lock	pinning; telling user space what an attach is going to use
@@ -26,6 +28,7 @@
 
 #include "access.h"
 #include "ctx.h"
+#include "fault.h"
 #include "group.h"
 #include "ioas.h"
 #include "lockdep.h"
@@ -36,6 +39,7 @@ struct lock_order {
 	struct iommufd_access access;
 	struct iommufd_ioas ioas;
 	struct iommufd_group igroup;
+	struct iommufd_fault fault;
 	struct pinned pinned;
 	struct dma_resv resv;
 };
@@ -72,6 +76,7 @@ void __init iommufd_lockdep_init(void)
 		iommufd_access_init(&order->access);
 		iommufd_ioas_init(&order->ioas);
 		iommufd_group_init(&order->igroup);
+		iommufd_fault_init(&order->fault);
 		pinned_init(&order->pinned, 1);
 		dma_resv_init(&order->resv);
 
@@ -89,6 +94,10 @@ void __init iommufd_lockdep_init(void)
 		take_fill(order, mm);
 		mutex_lock(&order->igroup.lock);
 		take_inner(order, mm);
+		mutex_lock(&order->fault.mutex);
+		mmap_write_lock(mm);
+		mmap_write_unlock(mm);
+		mutex_unlock(&order->fault.mutex);
 		mutex_unlock(&order->igroup.lock);
 		mutex_unlock(&order->ioas.auto_lock);
 	}
