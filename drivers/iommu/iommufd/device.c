@@ -347,7 +347,7 @@ int iommufd_ioctl_get_hw_info(struct iommufd_ucmd *ucmd)
 	if (rc)
 		goto out_free;
 	cmd->out_data_type = type;
-	cmd->out_max_pasid_log2 = ilog2(iommu_device_pasid_limit(idev->member.dev) ?: 1);
+	cmd->out_max_pasid_log2 = ilog2(iommu_device_max_pasids(idev->member.dev) ?: 1);
 	cmd->out_capabilities = hw_capabilities(idev);
 	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
 out_free:
