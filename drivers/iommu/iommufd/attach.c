@@ -19,6 +19,7 @@
  */
 #include <linux/iommu.h>
 #include <linux/overflow.h>
+#include <linux/pci.h>
 #include <linux/slab.h>
 
 #include "../iommu-priv.h"
@@ -103,15 +104,26 @@ static int check_pasid_rules(struct attach_txn *txn)
 	return rid && !rid->hwpt->pasid ? -EINVAL : 0;
 }
 
+/* A switch makes devices forget translations, and one that is being reset does not answer to that */
+static int refuse_reset(struct device *dev, void *unused)
+{
+	return dev_is_pci(dev) && to_pci_dev(dev)->block_cfg_access ? -EBUSY : 0;
+}
+
 static int txn_check(struct attach_txn *txn, unsigned int how)
 {
+	int rc;
+
 	if (txn->joined && (how & IOMMUFD_ATTACH_FIRST))
 		return -EBUSY;
 	if (!txn->joined && (how & IOMMUFD_ATTACH_REPLACE))
 		return -EINVAL;
 	if (txn->old && txn->old->hwpt != txn->hwpt && !txn->joined)
 		return -EXDEV;
-	return check_pasid_rules(txn);
+	rc = check_pasid_rules(txn);
+	if (rc || (txn->old && txn->old->hwpt == txn->hwpt))
+		return rc;
+	return iommu_group_for_each_dev(txn->member->igroup->group, NULL, refuse_reset);
 }
 
 /* Page requests come for a slot; a spinlock of the core is held */
@@ -270,8 +282,9 @@ static struct iommufd_hwpt *txn_record(struct attach_txn *txn)
  * Return: 0; -EBUSY or -EINVAL if @how does not allow it; -EXDEV if a sibling of the group uses another page table;
  * -EINVAL if the page table does not fit a device, is not made for PASIDs where they are used, or the device cannot
  * send @pasid, or a page table with a fault queue meets a group of several devices; -EADDRINUSE if a region the group
- * reserves is mapped or promised; -EBUSY if the group's domain is in other hands; -EOPNOTSUPP if the driver cannot
- * replace, or the platform's MSI doorbells are translated; -ENOMEM; -EINTR; what @report says.
+ * reserves is mapped or promised; -EBUSY if the group's domain is in other hands or a device of it is being reset;
+ * -EOPNOTSUPP if the driver cannot replace, or the platform's MSI doorbells are translated; -ENOMEM; -EINTR; what
+ * @report says.
  */
 int iommufd_attach(struct iommufd_member *member, ioasid_t pasid, struct iommufd_hwpt *hwpt, unsigned int how,
 		   iommufd_report_fn report, void *data, struct iommufd_hwpt **left)

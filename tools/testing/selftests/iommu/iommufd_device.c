@@ -833,6 +833,38 @@ TEST_F(device, replace_that_meets_reserved_regions_leaves_the_device)
 	EXPECT_TRUE(pattern_is(self->mem + PAGE, BYTES, 3));
 }
 
+TEST_F(device, replace_that_cannot_be_told_leaves_the_device)
+{
+	struct vfio_device_attach_iommufd_pt *page;
+	uint32_t first, second, hwpt;
+
+	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem, 2 * PAGE, IOVA));
+	ASSERT_EQ(0, vfio_attach(self->dev, self->ioas, &first));
+	ASSERT_EQ(0, ioas_alloc(self->iommufd, &second));
+	ASSERT_EQ(0, hwpt_alloc(self->iommufd, self->edu.id, second, 0, &hwpt));
+
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)page);
+	*page = (struct vfio_device_attach_iommufd_pt){ .argsz = sizeof(*page), .pt_id = second };
+	ASSERT_EQ(0, mprotect(page, PAGE, PROT_READ));
+	EXPECT_EQ(-EFAULT, iommu_call(self->dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, page));
+	ASSERT_EQ(0, mprotect(page, PAGE, PROT_READ | PROT_WRITE));
+	page->pt_id = hwpt;
+	ASSERT_EQ(0, mprotect(page, PAGE, PROT_READ));
+	EXPECT_EQ(-EFAULT, iommu_call(self->dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, page));
+	munmap(page, PAGE);
+
+	/* nothing holds the second address space, and DMA goes through the first */
+	EXPECT_EQ(0, iommu_destroy(self->iommufd, hwpt));
+	EXPECT_EQ(0, ioas_map_at(self->iommufd, second, self->mem, PAGE, MSI_WINDOW));
+	EXPECT_EQ(0, iommu_destroy(self->iommufd, second));
+	EXPECT_EQ(-EBUSY, iommu_destroy(self->iommufd, first));
+	EXPECT_EQ(-EINVAL, ioas_map_at(self->iommufd, self->ioas, self->mem, PAGE, MSI_WINDOW));
+	pattern_fill(self->mem, BYTES, 8);
+	ASSERT_EQ(0, edu_copy(&self->edu, IOVA, IOVA + PAGE, BYTES));
+	EXPECT_TRUE(pattern_is(self->mem + PAGE, BYTES, 8));
+}
+
 TEST_F(device, read_only_memory_cannot_be_mapped_writeable)
 {
 	uint64_t iova = IOVA;
