@@ -15,6 +15,8 @@
 #define CAP_PASID	0x100
 #define CAP_ATS		0x110
 #define PASID_BITS	20
+#define VENDOR		0x7e57
+#define DEVICE		0x0001
 
 static struct soft_pci_function *find_function(struct soft_pci *pci, unsigned int devfn)
 {
@@ -83,8 +85,8 @@ static void put(struct soft_pci_function *function, int where, int size, u32 val
 static void make_function(struct soft_pci_function *function, u8 devfn, bool multifunction)
 {
 	function->devfn = devfn;
-	put(function, PCI_VENDOR_ID, 2, 0x7e57);
-	put(function, PCI_DEVICE_ID, 2, 0x0001);
+	put(function, PCI_VENDOR_ID, 2, VENDOR);
+	put(function, PCI_DEVICE_ID, 2, DEVICE);
 	put(function, PCI_STATUS, 2, PCI_STATUS_CAP_LIST);
 	put(function, PCI_CLASS_DEVICE, 2, PCI_CLASS_OTHERS << 8);
 	put(function, PCI_HEADER_TYPE, 1, multifunction ? 0x80 : 0);
@@ -99,6 +101,13 @@ static void make_function(struct soft_pci_function *function, u8 devfn, bool mul
 	put(function, CAP_ATS, 4, PCI_EXT_CAP_ID_ATS | 1 << 16);
 	put(function, CAP_ATS + PCI_ATS_CAP, 2, PCI_ATS_CAP_PAGE_ALIGNED);
 }
+
+static void add_alias(struct pci_dev *pdev)
+{
+	if (pdev->devfn == SOFT_PCI_ALIASED)
+		pci_add_dma_alias(pdev, SOFT_PCI_ALIASED + 1, 1);
+}
+DECLARE_PCI_FIXUP_HEADER(VENDOR, DEVICE, add_alias);
 
 /* Called by the walking thread while the PCI core may write */
 bool soft_pci_ats_enabled(const struct soft_pci_function *function)

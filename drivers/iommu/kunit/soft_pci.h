@@ -33,6 +33,9 @@ struct soft_pci {
 	unsigned int misused;
 };
 
+/* Where a function is that also sends with the requester ID of the function after it, in which there is nothing */
+#define SOFT_PCI_ALIASED	PCI_DEVFN(3, 0)
+
 int soft_pci_start(struct soft_pci *pci, u16 segment, const u8 *devfns, unsigned int nr);
 void soft_pci_stop(struct soft_pci *pci);
 struct pci_dev *soft_pci_device(struct soft_pci *pci, unsigned int i);

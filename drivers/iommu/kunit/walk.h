@@ -159,7 +159,7 @@ struct walk_source {
 	struct walk_legal legal;	/* bit: index of a domain */
 };
 
-#define WALK_SLOTS	16
+#define WALK_SLOTS	24
 #define WALK_SOURCES	32
 
 /*

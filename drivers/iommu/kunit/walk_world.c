@@ -14,10 +14,11 @@
 /* In the first and in other pages of a PASID table, and in other parts of its directory */
 static const ioasid_t pasids[] = { IOMMU_NO_PASID, 1, 63, 64, 0x1234 };
 
-/* Devices 0, 1, 2 are in groups 0, 1, 1 */
 static unsigned int group_of(unsigned int device)
 {
-	return device > 0;
+	static const unsigned int groups[WALK_DEVICES] = { 0, 1, 1, 2 };
+
+	return groups[device];
 }
 
 static unsigned int pick(struct walk_world *world, unsigned int n)
@@ -36,40 +37,28 @@ static u64 domain_bit(int domain)
 	return domain < 0 ? WALK_NOTHING : BIT_ULL(domain);
 }
 
-static struct walk_source *source_of(struct walk_world *world, unsigned int device, const struct walk_slot *slot)
-{
-	unsigned int i;
-
-	for (i = 0; i < world->walker->nr_sources; i++) {
-		struct walk_source *source = &world->walker->sources[i];
-
-		if (source->slot == slot && source->device == device)
-			return source;
-	}
-	return NULL;
-}
-
 static bool sees(struct walk_world *world, unsigned int device, const struct walk_slot *slot)
 {
-	return world->devices[device] && (slot->pasid == IOMMU_NO_PASID || world->has_pasids[device]);
+	return slot->group == world->groups[group_of(device)] && world->devices[device] &&
+	       (slot->pasid == IOMMU_NO_PASID || world->has_pasids[device]);
 }
 
 /* What the devices of a slot may see, those that use it */
 static void note_slot(struct walk_world *world, struct walk_slot *slot, u64 set)
 {
-	unsigned int i, first = 0, nr = 0;
+	unsigned int i, hot = 0, nr = 0;
 
-	for (i = 0; i < WALK_DEVICES; i++) {
-		struct walk_source *source = source_of(world, i, slot);
+	for (i = 0; i < world->walker->nr_sources; i++) {
+		struct walk_source *source = &world->walker->sources[i];
 
-		if (!source || !sees(world, i, slot))
+		if (source->slot != slot || !sees(world, source->device, slot))
 			continue;
 		walk_legal_set(&source->legal, set);
 		if (!nr++ || pick(world, 2))
-			first = source - world->walker->sources;
+			hot = i;
 	}
 	if (nr)
-		WRITE_ONCE(world->walker->hot, first);
+		WRITE_ONCE(world->walker->hot, hot);
 }
 
 /**
@@ -106,7 +95,7 @@ static bool can_move(struct walk_world *world, const struct walk_slot *slot)
 	unsigned int i;
 
 	for (i = 0; i < WALK_DEVICES; i++) {
-		if (source_of(world, i, slot) && sees(world, i, slot) && world->owned[group_of(i)])
+		if (sees(world, i, slot) && world->owned[group_of(i)])
 			return true;
 	}
 	return false;
@@ -135,7 +124,7 @@ static void step_refused(struct walk_world *world)
 	unsigned int i = pick(world, WALK_DEVICES);
 	int from = slot->domain, to = pick(world, WALK_DOMAINS), rc;
 
-	if (!source_of(world, i, slot) || !sees(world, i, slot) || from < 0 || to == from)
+	if (!sees(world, i, slot) || from < 0 || to == from)
 		return;
 	note_slot(world, slot, domain_bit(from));
 	world->ops->refuse(world, world->devices[i], true);
@@ -148,6 +137,23 @@ static void step_refused(struct walk_world *world)
 static u64 mapping_bit(unsigned int mapping)
 {
 	return BIT_ULL(mapping % WALK_MAPPINGS);
+}
+
+/*
+ * An unmap that runs beside a move: the table is cleared before, everything is flushed after it. That is right only if
+ * what moves is flushed by one of the two.
+ */
+static void unmap_around_move(struct walk_world *world, struct walk_domain *domain, u64 iova, size_t size)
+{
+	struct iommu_iotlb_gather gather;
+	size_t unmapped;
+
+	iommu_iotlb_gather_init(&gather);
+	unmapped = iommu_unmap_fast(domain->domain, iova, size, &gather);
+	step_move(world);
+	iommu_iotlb_sync(domain->domain, &gather);
+	if (unmapped != size)
+		walker_fault(world->walker, WALK_FAULT_STEP, "unmap at %llx", iova);
 }
 
 static void step_map(struct walk_world *world)
@@ -170,10 +176,10 @@ static void step_map(struct walk_world *world)
 
 	walk_legal_set(legal, WALK_NOTHING | mapping_bit(mapping));
 	if (domain->mapped[p]) {
-		size_t unmapped = iommu_unmap(domain->domain, place->iova, size);
-
-		if (unmapped != size)
-			walker_fault(world->walker, WALK_FAULT_STEP, "unmap: %zu of %zu", unmapped, size);
+		if (!pick(world, 4))
+			unmap_around_move(world, domain, place->iova, size);
+		else if (iommu_unmap(domain->domain, place->iova, size) != size)
+			walker_fault(world->walker, WALK_FAULT_STEP, "unmap of place %u", p);
 		domain->mapping[p]++;
 		walk_legal_set(legal, WALK_NOTHING);
 	} else {
@@ -288,6 +294,9 @@ static void step_owner(struct walk_world *world)
 {
 	unsigned int group = pick(world, WALK_GROUPS);
 
+	/* More often owned than not */
+	if (world->owned[group] && pick(world, 2))
+		return;
 	if (world->owned[group])
 		give_back_group(world, group);
 	else
@@ -312,7 +321,7 @@ void walk_world_step(struct walk_world *world)
 		step_refused(world);
 	else if (i < 990)
 		step_pasids(world);
-	else if (i < 995 || !(world->owned[0] && world->owned[1]))
+	else
 		step_owner(world);
 
 	cond_resched();
@@ -352,6 +361,16 @@ void walk_world_unplug(struct walk_world *world, unsigned int device)
 	}
 }
 
+static void make_source(struct walk_world *world, unsigned int device, u32 id, struct walk_slot *slot)
+{
+	struct walk_source *source = &world->walker->sources[world->walker->nr_sources++];
+
+	source->id = id;
+	source->device = device;
+	source->slot = slot;
+	walk_legal_set(&source->legal, WALK_NOTHING);
+}
+
 static void make_slots(struct walk_world *world, unsigned int group)
 {
 	struct walker *walker = world->walker;
@@ -366,15 +385,13 @@ static void make_slots(struct walk_world *world, unsigned int group)
 		for (d = 0; d < WALK_DOMAINS; d++)
 			slot->handles[d].domain = walker->domains[d].domain;
 		for (i = 0; i < WALK_DEVICES; i++) {
-			struct walk_source *source = &walker->sources[walker->nr_sources];
+			u32 id = pci_dev_id(world->devices[i]);
 
 			if (group_of(i) != group)
 				continue;
-			source->id = pci_dev_id(world->devices[i]);
-			source->device = i;
-			source->slot = slot;
-			walk_legal_set(&source->legal, WALK_NOTHING);
-			walker->nr_sources++;
+			make_source(world, i, id, slot);
+			if (slot->pasid == IOMMU_NO_PASID && (id & 0xff) == SOFT_PCI_ALIASED)
+				make_source(world, i, id + 1, slot);
 		}
 	}
 }

@@ -7,8 +7,8 @@
 #include "soft_pci.h"
 #include "walk.h"
 
-#define WALK_DEVICES	3
-#define WALK_GROUPS	2
+#define WALK_DEVICES	4
+#define WALK_GROUPS	3
 
 struct walk_world;
 
@@ -25,7 +25,7 @@ struct walk_world_ops {
 
 /*
  * struct walk_world - Devices, domains, and what is done with them at random
- * @devices: the first one is alone, the others share a group; NULL when removed
+ * @devices: the first one is alone, the next two share a group, the last one has two requester IDs; NULL when removed
  * @has_pasids: PASIDs are enabled for the device
  * @owned: the group belongs to the test; otherwise it is in its default domain, where nothing is mapped
  * @rested: when others last ran where the hardware does

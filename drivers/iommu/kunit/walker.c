@@ -16,16 +16,17 @@
 
 const struct walk_place walk_places[WALK_PLACES] = {
 	{ 0x1000, 1 }, { 0x2000, 1 }, { 0x3000, 5 }, { 0x1ff000, 2 },		/* the last one in two tables */
-	{ 0x40005000, 1 }, { 0x40200000, 512 }, { 0x40400000, 513 },		/* as large as a table, and larger */
+	{ 0x40005000, 1 }, { 0x40200000, 512 }, { 0x40400000, 513 },		/* all of a table, and more */
 	{ 0x7f0000000000, 3 },
 };
 
 #define PHYS_TEST	BIT_ULL(44)
 
-/* A place is no larger than 16 MiB */
+/* A place is smaller than 16 MiB. Every other mapping is out of alignment, so it takes no large pages. */
 u64 walk_phys(unsigned int domain, unsigned int place, unsigned int mapping)
 {
-	return PHYS_TEST | (u64)domain << 36 | (u64)place << 30 | (u64)(mapping % WALK_MAPPINGS) << 24;
+	mapping %= WALK_MAPPINGS;
+	return PHYS_TEST | (u64)domain << 36 | (u64)place << 30 | (u64)mapping << 24 | (mapping & 1 ? PAGE_SIZE : 0);
 }
 
 /* Every third mapping is read-only */

@@ -74,7 +74,9 @@ static const struct walk_world_ops vtd_world_ops = {
 
 static void start_world(struct kunit *test, bool scalable, u64 seed)
 {
-	static const u8 devfns[WALK_DEVICES] = { PCI_DEVFN(1, 0), PCI_DEVFN(2, 0), PCI_DEVFN(2, 1) };
+	static const u8 devfns[WALK_DEVICES] = {
+		PCI_DEVFN(1, 0), PCI_DEVFN(2, 0), PCI_DEVFN(2, 1), SOFT_PCI_ALIASED,
+	};
 	struct vtd_world *vtd = test->priv;
 
 	KUNIT_ASSERT_EQ(test, vtd_unit_init(&vtd->unit, &vtd->pci, scalable), 0);
