@@ -423,7 +423,7 @@ static int move_dev(struct dmar_domain *domain, struct device *dev)
  *
  * Context: group->mutex held.
  * Return: 0, also when it is attached there already; or -errno with the device attached as before: -EINVAL when the
- * IOMMU of @dev cannot use @domain, -ENODEV, -ENOMEM, or -ENOSPC when the IOMMU has no domain id left.
+ * IOMMU of @dev cannot use @domain, -ENOMEM, or -ENOSPC when the IOMMU has no domain id left.
  */
 int intel_attach_dev(struct dmar_domain *domain, struct device *dev)
 {
