@@ -51,6 +51,10 @@ enum {
 	IOMMU_TEST_OP_MOCK_ATTACH,
 	/* Detach a test device, if it is attached. -ENOENT */
 	IOMMU_TEST_OP_MOCK_DETACH,
+	/* trigger_iopf with several requests, for pages that follow each other. -EINVAL for none or more than 64 */
+	IOMMU_TEST_OP_FAULT_GROUP = 0x1100,
+	/* How many groups of page requests a device has sent, and how they ended */
+	IOMMU_TEST_OP_FAULT_STATE,
 };
 
 enum {
@@ -81,6 +85,7 @@ enum {
 	MOCK_ACCESS_RW_SLOW_PATH = 1 << 2,
 };
 
+#define MOCK_NESTED_DOMAIN_IOTLB_NUM	4
 #define MOCK_PASID_WIDTH		20
 /*
  * On a device that has a page table for this PASID the next page table is refused with -ENOMEM, unless the PASID was
@@ -174,6 +179,32 @@ struct iommu_test_cmd {
 		} access_replace_ioas;
 		struct {
 			__u32 id;
+			__u32 iotlb;
+		} check_iotlb;
+		struct {
+			__u32 dev_id;
+			__u32 pasid;
+			__u32 grpid;
+			__u32 perm;
+			__aligned_u64 addr;
+		} trigger_iopf;
+		struct {
+			__u32 dev_id;
+			__u32 pasid;
+			__u32 grpid;
+			__u32 perm;
+			__aligned_u64 addr;
+			__u32 num;
+		} fault_group;
+		struct {
+			__u32 dev_id;
+			__u32 out_enabled;
+			__u32 out_sent;
+			__u32 out_answered;
+			__u32 out_refused;
+		} fault_state;
+		struct {
+			__u32 id;
 			__u32 cache;
 		} check_dev_cache;
 		struct {
@@ -196,5 +227,27 @@ struct iommu_test_hw_info {
 	__u32 flags;
 	__u32 test_reg;
 };
+
+/* Page table of a guest, for IOMMU_HWPT_ALLOC; the whole cache is @iotlb at first */
+#define IOMMU_HWPT_DATA_SELFTEST		0xdead
+
+struct iommu_hwpt_selftest {
+	__u32 iotlb;
+	__u32 pagetable_type;
+};
+
+/* What a guest changed, for IOMMU_HWPT_INVALIDATE */
+#define IOMMU_HWPT_INVALIDATE_DATA_SELFTEST	0xdeadbeef
+
+enum {
+	IOMMU_TEST_INVALIDATE_FLAG_ALL = 1 << 0,
+};
+
+struct iommu_hwpt_invalidate_selftest {
+	__u32 flags;
+	__u32 iotlb_id;
+};
+
+#define IOMMU_VIOMMU_TYPE_SELFTEST		0xdeadbeef
 
 #endif

@@ -18,6 +18,10 @@
  * @pasids_enabled: PASIDs may be attached
  * @pasid_refuses: the next domain for MOCK_PASID_RESERVED is refused
  * @prepared: switches that were prepared, by PASID, and neither done nor given up
+ * @faults_enabled: it may ask for pages
+ * @faults_sent: groups of page requests that it sent
+ * @faults_answered: how many of them ended with success
+ * @faults_refused: how many of them did not
  * @cache: what it has cached of translations of a guest
  * @region: addresses that it keeps for itself; none with a length of 0
  *
@@ -32,6 +36,10 @@ struct mock_device {
 	bool pasids_enabled;
 	bool pasid_refuses;
 	struct xarray prepared;
+	bool faults_enabled;
+	atomic_t faults_sent;
+	atomic_t faults_answered;
+	atomic_t faults_refused;
 	u32 cache[MOCK_DEV_CACHE_NUM];
 	struct iommu_resv_region region;
 };

@@ -16,7 +16,9 @@
 
 #include "../../iommu-priv.h"
 #include "mock_device.h"
+#include "mock_fault.h"
 #include "mock_iommu.h"
+#include "mock_nested.h"
 
 /* All devices are behind this one */
 static struct iommu_device mock_hardware = {
@@ -39,9 +41,11 @@ struct mock_domain *mock_domain_of(struct iommu_domain *domain)
 /* How often a domain is in use; NULL for one that does not care */
 static atomic_t *uses_of(struct iommu_domain *domain)
 {
-	struct mock_domain *mock = domain ? mock_domain_of(domain) : NULL;
-
-	return mock ? &mock->attached : NULL;
+	if (domain && mock_domain_of(domain))
+		return &mock_domain_of(domain)->attached;
+	if (domain && mock_nested_of(domain))
+		return &mock_nested_of(domain)->attached;
+	return NULL;
 }
 
 static void count_use(struct iommu_domain *domain, struct iommu_domain *old)
@@ -300,6 +304,30 @@ static const struct iommu_domain_ops paging_ops = {
 	.free = paging_free,
 };
 
+/* ---- domains that a guest writes: attached like paging ones ---- */
+
+static int nested_attach(struct iommu_domain *domain, struct device *dev)
+{
+	return mock_nested_check(domain) ?: paging_attach(domain, dev);
+}
+
+static int nested_replace_prepare(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev)
+{
+	return mock_nested_check(domain) ?: paging_replace_prepare(domain, old, dev);
+}
+
+const struct iommu_domain_ops mock_nested_ops = {
+	.attach_dev = nested_attach,
+	.replace_prepare = nested_replace_prepare,
+	.replace_commit = paging_replace_commit,
+	.replace_abort = paging_replace_abort,
+	.pasid_prepare = paging_pasid_prepare,
+	.pasid_commit = paging_pasid_commit,
+	.pasid_abort = paging_pasid_abort,
+	.invalidate_user = mock_nested_invalidate,
+	.free = mock_nested_free,
+};
+
 /* ---- the driver ---- */
 
 static bool mock_capable(struct device *dev, enum iommu_cap cap)
@@ -390,6 +418,8 @@ static const struct iommu_ops mock_ops = {
 	.hw_info = mock_hw_info,
 	.domain_alloc = mock_domain_alloc,
 	.domain_alloc_settled = mock_domain_alloc_settled,
+	.domain_alloc_nested = mock_domain_alloc_nested,
+	.viommu_type = mock_viommu_type,
 	.def_domain_type = mock_def_domain_type,
 	.probe_device = mock_probe_device,
 	.release_device = mock_release_device,
@@ -398,7 +428,11 @@ static const struct iommu_ops mock_ops = {
 	.pasid_enable = mock_pasid_enable,
 	.pasid_disable = mock_pasid_disable,
 	.pasid_remove = mock_pasid_remove,
+	.fault_enable = mock_fault_enable,
+	.fault_disable = mock_fault_disable,
+	.page_response = mock_page_response,
 	.default_domain_ops = &paging_ops,
+	.nested_domain_ops = &mock_nested_ops,
 };
 
 /**

@@ -26,6 +26,8 @@ static int (*const operations[])(struct iommufd_ucmd *ucmd) = {
 	[IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE] = iommufd_test_mock_domain_replace,
 	[IOMMU_TEST_OP_ACCESS_REPLACE_IOAS] = iommufd_test_replace_access,
 	[IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS] = iommufd_test_mock_domain_flags,
+	[IOMMU_TEST_OP_MD_CHECK_IOTLB] = iommufd_test_check_iotlb,
+	[IOMMU_TEST_OP_TRIGGER_IOPF] = iommufd_test_trigger_iopf,
 	[IOMMU_TEST_OP_DEV_CHECK_CACHE] = iommufd_test_check_cache,
 	[IOMMU_TEST_OP_PASID_ATTACH] = iommufd_test_pasid_attach,
 	[IOMMU_TEST_OP_PASID_REPLACE] = iommufd_test_pasid_replace,
@@ -46,6 +48,10 @@ static int iommufd_test(struct iommufd_ucmd *ucmd)
 		return iommufd_test_mock_attach(ucmd);
 	if (cmd->op == IOMMU_TEST_OP_MOCK_DETACH)
 		return iommufd_test_mock_detach(ucmd);
+	if (cmd->op == IOMMU_TEST_OP_FAULT_GROUP)
+		return iommufd_test_fault_group(ucmd);
+	if (cmd->op == IOMMU_TEST_OP_FAULT_STATE)
+		return iommufd_test_fault_state(ucmd);
 	if (cmd->op >= ARRAY_SIZE(operations) || !operations[cmd->op])
 		return -EOPNOTSUPP;
 	return operations[cmd->op](ucmd);

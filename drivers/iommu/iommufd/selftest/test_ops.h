@@ -37,6 +37,12 @@ int iommufd_test_pin_access(struct iommufd_ucmd *ucmd);
 int iommufd_test_unpin_access(struct iommufd_ucmd *ucmd);
 int iommufd_test_rw_access(struct iommufd_ucmd *ucmd);
 
+/* test_fault.c */
+int iommufd_test_check_iotlb(struct iommufd_ucmd *ucmd);
+int iommufd_test_trigger_iopf(struct iommufd_ucmd *ucmd);
+int iommufd_test_fault_group(struct iommufd_ucmd *ucmd);
+int iommufd_test_fault_state(struct iommufd_ucmd *ucmd);
+
 /* test_dmabuf.c */
 int iommufd_test_dmabuf_init(void);
 void iommufd_test_dmabuf_exit(void);
