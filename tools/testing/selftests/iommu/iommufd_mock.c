@@ -284,8 +284,8 @@ TEST_F(mock, nest_parent_serves_a_device)
 	for (int bit = 1; bit < 32; bit++) {
 		uint32_t flag = 1U << bit;
 
-		/* for PASIDs there are tables, see iommufd_pasid */
-		if (flag == IOMMU_HWPT_ALLOC_PASID)
+		/* these there are, see iommufd_pasid and iommufd_fault */
+		if (flag == IOMMU_HWPT_ALLOC_PASID || flag == IOMMU_HWPT_FAULT_ID_VALID)
 			continue;
 		EXPECT_EQ(-EOPNOTSUPP, hwpt_alloc(fd, self->dev.id, self->ioas, flag, &hwpt)) TH_LOG("bit %d", bit);
 		flag |= IOMMU_HWPT_ALLOC_NEST_PARENT;

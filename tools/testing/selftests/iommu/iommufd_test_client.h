@@ -30,7 +30,9 @@ enum {
 	TEST_OP_MOCK_DOMAIN_REPLACE,
 	TEST_OP_ACCESS_REPLACE_IOAS,
 	TEST_OP_MOCK_DOMAIN_FLAGS,
-	TEST_OP_DEV_CHECK_CACHE = 16,
+	TEST_OP_MD_CHECK_IOTLB = 14,
+	TEST_OP_TRIGGER_IOPF,
+	TEST_OP_DEV_CHECK_CACHE,
 	TEST_OP_PASID_ATTACH = 18,
 	TEST_OP_PASID_REPLACE,
 	TEST_OP_PASID_DETACH,
@@ -41,6 +43,8 @@ enum {
 	TEST_OP_MOCK_DEVICE = 0x1000,
 	TEST_OP_MOCK_ATTACH,
 	TEST_OP_MOCK_DETACH,
+	TEST_OP_FAULT_GROUP = 0x1100,
+	TEST_OP_FAULT_STATE,
 };
 
 /* of mock_device_create_with() */
@@ -102,6 +106,14 @@ struct iommu_test_cmd {
 		struct {
 			uint32_t slot, value;
 		} cache;
+		struct {
+			uint32_t dev, pasid, group, perm;
+			uint64_t addr;
+			uint32_t num;
+		} fault;
+		struct {
+			uint32_t dev, enabled, sent, answered, refused;
+		} fault_state;
 		struct {
 			uint32_t length, flags;
 		} dmabuf;
