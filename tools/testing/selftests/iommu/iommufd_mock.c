@@ -429,6 +429,15 @@ TEST_F(mock, beside_a_real_device)
 	/* neither takes the other's page table */
 	EXPECT_EQ(-EINVAL, mock_device_replace(fd, self->dev.stdev, &hwpt));
 	EXPECT_EQ(-EINVAL, vfio_attach(edu.fd, self->dev.hwpt, NULL));
+	/* nor for a PASID, where the machine's can be made for that */
+	if (!hwpt_alloc(fd, edu.id, self->ioas, IOMMU_HWPT_ALLOC_PASID, &hwpt)) {
+		struct mock_device pasids;
+
+		ASSERT_EQ(0, mock_device_plug(fd, 0, 0, MOCK_PASIDS, 0, 0, &pasids));
+		EXPECT_EQ(-EINVAL, mock_pasid_attach(fd, pasids.stdev, 5, &hwpt));
+		EXPECT_EQ(0, mock_check_table(fd, pasids.stdev, 5, 0));
+		EXPECT_EQ(0, iommu_destroy(fd, hwpt));
+	}
 	edu_close(&edu);
 }
 

@@ -10,6 +10,8 @@
 #include "fail_nth.h"
 
 #include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
 
 #define DEVICES		3
 #define MEM_SIZE	(64 * PAGE)
@@ -153,6 +155,34 @@ FIXTURE_TEARDOWN(group)
 	munmap(self->mem, MEM_SIZE);
 	EXPECT_EQ(0, vm_pin_kb());
 	EXPECT_EQ(0, pages_pinned());
+}
+
+/* ---- what a program can know ---- */
+
+TEST_F(group, devices_tell_how_they_are_routed)
+{
+	uint32_t group_id = 0;
+
+	for (int d = 0; d < variant->devices; d++) {
+		struct iommu_hw_info_routing routing = { };
+		struct iommu_hw_info info = {
+			.size = sizeof(info), .flags = IOMMU_HW_INFO_FLAG_INPUT_TYPE, .dev_id = self->dev[d].id,
+			.in_data_type = IOMMU_HW_INFO_TYPE_ROUTING, .data_len = sizeof(routing),
+			.data_uptr = to_u64(&routing),
+		};
+		uint32_t flags = IOMMU_HW_INFO_ROUTING_GROUPS;
+
+		flags |= variant->devices > 1 ? IOMMU_HW_INFO_ROUTING_SHARED : 0;
+		flags |= variant->rid ? IOMMU_HW_INFO_ROUTING_ATTACHED : 0;
+		flags |= can(variant, d) ? IOMMU_HW_INFO_ROUTING_SPACES | IOMMU_HW_INFO_ROUTING_PASIDS : 0;
+		ASSERT_EQ(0, iommu_call(self->fd, IOMMU_GET_HW_INFO, &info));
+		EXPECT_EQ(can(variant, d) ? 20 : 0, info.out_max_pasid_log2);
+		EXPECT_EQ_FOR(flags, routing.flags, "device %d", d);
+		EXPECT_EQ(variant->devices, routing.group_devices);
+		EXPECT_EQ(RID_TABLE, routing.group_hwpt_id);
+		EXPECT_EQ(d ? group_id : routing.group_id, routing.group_id);
+		group_id = routing.group_id;
+	}
 }
 
 /* ---- attach, join, detach ---- */
@@ -697,6 +727,74 @@ TEST_F(group, maps_while_the_group_moves)
 	}
 	end_mover(_metadata, thread, &other, 0);
 	EXPECT_EQ(0, detach(self, 0, PASID));
+}
+
+/* A device that comes in the middle of it is where its siblings are, or it would go wrong now or at the next move. */
+TEST_F(group, devices_come_and_go_while_it_moves)
+{
+	struct mover m[2] = {
+		{ .fd = self->fd, .dev = &self->dev[0], .table = self->table, .pasid = PASID },
+		{ .fd = self->fd, .dev = &self->dev[variant->devices - 1], .table = self->table },
+	};
+	struct mock_device late;
+	pthread_t threads[2];
+
+	for (int d = 0; d < variant->devices; d++)
+		ASSERT_EQ(0, attach_rid(self, d, self->table[0]));
+	ASSERT_EQ(0, attach(self, 0, PASID, self->table[0]));
+	for (int i = 0; i < 2; i++)
+		start_mover(_metadata, &threads[i], &m[i]);
+	for (int i = 0; i < 20; i++) {
+		if (i)
+			ASSERT_EQ_FOR(0, iommu_destroy(self->fd, late.stdev), "round %d", i);
+		ASSERT_EQ_FOR(0, mock_device_plug(self->fd, 0, self->dev[0].stdev, MOCK_PASIDS, 0, 0, &late),
+			      "round %d", i);
+	}
+	for (int i = 0; i < 2; i++)
+		end_mover(_metadata, threads[i], &m[i], 0);
+	for (uint32_t pasid = 0; pasid <= PASID; pasid += PASID) {
+		int settled = 0;
+
+		for (int i = 0; i < 3; i++)
+			settled += all_by(self, variant, pasid, self->table[i]) &&
+				   !mock_check_table(self->fd, late.stdev, pasid, self->table[i]);
+		EXPECT_EQ_FOR(1, settled, "PASID %u", pasid);
+	}
+}
+
+/* The process is killed, whatever it does just then; its file goes with it. */
+TEST_F(group, killed_while_it_moves)
+{
+	for (int round = 0; round < 4; round++) {
+		pid_t pid = fork();
+
+		ASSERT_LE(0, pid);
+		if (!pid) {
+			struct mover m[2] = {
+				{ .fd = self->fd, .dev = &self->dev[0], .table = self->table, .pasid = PASID },
+				{ .fd = self->fd, .dev = &self->dev[variant->devices - 1], .table = self->table },
+			};
+			pthread_t thread;
+
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			for (int d = 0; d < variant->devices; d++)
+				CHILD_NEEDS(!attach_rid(self, d, self->table[0]));
+			CHILD_NEEDS(!attach(self, 0, PASID, self->table[0]));
+			CHILD_NEEDS(!pthread_create(&thread, NULL, move, &m[0]));
+			move(&m[1]);
+			CHILD_NEEDS(false);
+		}
+		close(self->fd);
+		sleep_ms(2 + 7 * round);
+		kill(pid, SIGKILL);
+		ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+		self->fd = iommu_open();
+		ASSERT_EQ_FOR(0, test_check_pins(self->fd, self->mem, MEM_SIZE, 0), "round %d", round);
+		close(self->fd);
+		munmap(self->mem, MEM_SIZE);
+		memset(self, 0, sizeof(*self));
+		group_setup(_metadata, self, variant);
+	}
 }
 
 TEST_F(group, close_while_it_moves)
