@@ -207,8 +207,9 @@ static int attach_ioas(struct iommufd_device *idev, ioasid_t pasid, struct iommu
  * @report: told the page table before anything changes, may be NULL
  * @data: for @report
  *
- * A device that is attached moves without a moment in which its DMA is blocked, and all devices of its group move
- * with it; the same call for one of them then has nothing left to do. On error all of them are where they were.
+ * A device that is attached moves without a moment in which its DMA is blocked, as far as its IOMMU can do that, and
+ * all devices of its group move with it; the same call for one of them then has nothing left to do. On error all of
+ * them are where they were.
  *
  * Return: 0; -ENOENT if there is no such object; -EINVAL if it is of another kind, does not fit the device or the
  * PASID, or the device is not attached and a sibling uses another page table; -EBUSY if it is attached and @how is
