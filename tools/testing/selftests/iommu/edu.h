@@ -281,6 +281,23 @@ static inline void edu_close(struct edu *edu)
 	edu->fd = -1;
 }
 
+/* Has the driver say on @event that interrupt @index (VFIO_PCI_*_IRQ_INDEX) came. */
+static inline int edu_event(struct edu *edu, uint32_t index, int event)
+{
+	struct {
+		struct vfio_irq_set set;
+		int32_t fd;
+	} request = {
+		.set = {
+			.argsz = sizeof(request), .index = index, .count = 1,
+			.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+		},
+		.fd = event,
+	};
+
+	return iommu_call(edu->fd, VFIO_DEVICE_SET_IRQS, &request);
+}
+
 /* ---- transfers ---- */
 
 static inline void edu_start_load(struct edu *edu, uint64_t iova, unsigned int bytes)
@@ -318,6 +335,18 @@ static inline int edu_copy(struct edu *edu, uint64_t from, uint64_t to, unsigned
 	int rc = edu_load(edu, from, bytes);
 
 	return rc ?: edu_store(edu, to, bytes);
+}
+
+/* Whether the device does its DMA at @iova, a page, in half @side of @mem, of @half bytes, and not in the other one */
+static inline bool edu_works_in(struct edu *edu, uint64_t iova, uint8_t *mem, size_t half, int side, uint64_t seed)
+{
+	uint8_t *here = mem + side * half, *there = mem + !side * half;
+	const unsigned int bytes = 512;
+
+	memset(mem, 0, 2 * half);
+	pattern_fill(here, bytes, seed);
+	return !edu_copy(edu, iova, iova + PAGE, bytes) && pattern_is(here + PAGE, bytes, seed) &&
+	       bytes_are(there, half, 0);
 }
 
 /* ---- blocked accesses ---- */

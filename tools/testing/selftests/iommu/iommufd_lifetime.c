@@ -742,23 +742,13 @@ TEST_F(life, one_of_two_binds_at_once_wins)
 
 TEST_F(life, driver_unbind_waits_for_close)
 {
-	struct {
-		struct vfio_irq_set set;
-		int32_t fd;
-	} request = {
-		.set = {
-			.argsz = sizeof(request), .index = VFIO_PCI_REQ_IRQ_INDEX, .count = 1,
-			.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-		},
-		.fd = eventfd(0, EFD_CLOEXEC),
-	};
-	struct pollfd asked = { .fd = request.fd, .events = POLLIN };
+	struct pollfd asked = { .fd = eventfd(0, EFD_CLOEXEC), .events = POLLIN };
 	char path[128], node[64], driver[64];
 	pid_t pid;
 
 	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem, 4 * PAGE, IOVA));
 	ASSERT_EQ(0, vfio_attach(self->edu.fd, self->ioas, NULL));
-	ASSERT_EQ(0, iommu_call(self->edu.fd, VFIO_DEVICE_SET_IRQS, &request));
+	ASSERT_EQ(0, edu_event(&self->edu, VFIO_PCI_REQ_IRQ_INDEX, asked.fd));
 	ASSERT_EQ(0, vfio_node(self->edu.bdf, node, sizeof(node)));
 
 	pid = fork();
@@ -787,7 +777,7 @@ TEST_F(life, driver_unbind_waits_for_close)
 	/* back to vfio-pci, and usable again */
 	EXPECT_EQ(0, edu_open_bound(&self->edu, 0, self->iommufd));
 	EXPECT_EQ(0, vfio_attach(self->edu.fd, self->ioas, NULL));
-	close(request.fd);
+	close(asked.fd);
 }
 
 /* ---- every allocation fails once ---- */

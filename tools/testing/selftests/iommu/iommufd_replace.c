@@ -292,15 +292,9 @@ FIXTURE_TEARDOWN(pair)
 	EXPECT_EQ(0, pages_pinned());
 }
 
-/* Whether the device does its DMA in address space @side of the fixture, and nowhere else. */
 static bool works_in(uint8_t *mem, struct edu *edu, int side, uint64_t seed)
 {
-	uint8_t *here = mem + side * HALF, *there = mem + !side * HALF;
-
-	memset(mem, 0, 2 * HALF);
-	pattern_fill(here, BYTES, seed);
-	return !edu_copy(edu, IOVA, IOVA + PAGE, BYTES) && pattern_is(here + PAGE, BYTES, seed) &&
-	       bytes_are(there, HALF, 0);
+	return edu_works_in(edu, IOVA, mem, HALF, side, seed);
 }
 
 /* Replaces in a thread of its own until it is stopped or meets an error that it does not expect */
@@ -337,24 +331,6 @@ static void mover_stop(struct mover *m)
 {
 	__atomic_store_n(&m->stop, true, __ATOMIC_RELEASE);
 	pthread_join(m->thread, NULL);
-}
-
-static int pasid_attach(int dev, uint32_t pasid, uint32_t pt_id)
-{
-	struct vfio_device_attach_iommufd_pt cmd = {
-		.argsz = sizeof(cmd), .flags = VFIO_DEVICE_ATTACH_PASID, .pasid = pasid, .pt_id = pt_id,
-	};
-
-	return iommu_call(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd);
-}
-
-static int pasid_detach(int dev, uint32_t pasid)
-{
-	struct vfio_device_detach_iommufd_pt cmd = {
-		.argsz = sizeof(cmd), .flags = VFIO_DEVICE_DETACH_PASID, .pasid = pasid,
-	};
-
-	return iommu_call(dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd);
 }
 
 TEST_F(pair, replace_refuses_what_is_no_page_table_for_it)
@@ -408,25 +384,6 @@ TEST_F(pair, replace_refuses_what_is_no_page_table_for_it)
 	EXPECT_EQ(0, vfio_attach(self->edu[0].fd, self->ioas[1], NULL));
 	EXPECT_TRUE(works_in(self->mem, &self->edu[1], 1, 22));
 	close(other);
-}
-
-TEST_F(pair, devices_without_pasids_refuse_them)
-{
-	static const uint32_t pasids[] = { 0, 1, 1U << 20, UINT32_MAX };
-	uint32_t hwpt;
-	int dev = self->edu[0].fd;
-
-	for (int attached = 0; attached < 2; attached++) {
-		for (size_t i = 0; i < ARRAY_SIZE(pasids); i++) {
-			int rc = pasid_attach(dev, pasids[i], self->ioas[0]);
-
-			EXPECT_TRUE_FOR(rc == -EINVAL || rc == -EOPNOTSUPP, "PASID %u: %d", pasids[i], rc);
-			EXPECT_TRUE_FOR(pasid_detach(dev, pasids[i]) <= 0, "PASID %u", pasids[i]);
-		}
-		ASSERT_EQ(0, vfio_attach(dev, self->ioas[0], &hwpt));
-		EXPECT_EQ(-EBUSY, iommu_destroy(self->iommufd, hwpt));
-	}
-	EXPECT_TRUE(works_in(self->mem, &self->edu[0], 0, 30));
 }
 
 TEST_F(pair, threads_that_replace_the_same_slot)
@@ -591,15 +548,6 @@ FIXTURE_VARIANT_ADD(msi, bridged)
 
 FIXTURE_SETUP(msi)
 {
-	struct {
-		struct vfio_irq_set set;
-		int32_t fd;
-	} request = {
-		.set = {
-			.argsz = sizeof(request), .index = VFIO_PCI_MSI_IRQ_INDEX, .count = 1,
-			.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-		},
-	};
 
 	self->iommufd = iommu_open();
 	ASSERT_LE(0, self->iommufd) TH_LOG("/dev/iommu: %s", strerror(-self->iommufd));
@@ -614,8 +562,7 @@ FIXTURE_SETUP(msi)
 	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->bad, self->mem, PAGE, MSI_WINDOW));
 	self->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ASSERT_LE(0, self->event);
-	request.fd = self->event;
-	ASSERT_EQ(0, iommu_call(self->edu.fd, VFIO_DEVICE_SET_IRQS, &request));
+	ASSERT_EQ(0, edu_event(&self->edu, VFIO_PCI_MSI_IRQ_INDEX, self->event));
 	edu_write_reg(&self->edu, EDU_REG_ACK, UINT32_MAX);
 }
 

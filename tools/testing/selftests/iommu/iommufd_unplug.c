@@ -141,15 +141,9 @@ FIXTURE_TEARDOWN(siblings)
 	scene_close(_metadata, &self->scene);
 }
 
-/* Whether the device does its DMA in address space @side of the fixture, and nowhere else. */
 static bool works_in(uint8_t *mem, struct edu *edu, int side, uint64_t seed)
 {
-	uint8_t *here = mem + side * HALF, *there = mem + !side * HALF;
-
-	memset(mem, 0, 2 * HALF);
-	pattern_fill(here, BYTES, seed);
-	return !edu_copy(edu, IOVA, IOVA + PAGE, BYTES) && pattern_is(here + PAGE, BYTES, seed) &&
-	       bytes_are(there, HALF, 0);
+	return edu_works_in(edu, IOVA, mem, HALF, side, seed);
 }
 
 /* ---- what goes on meanwhile ---- */
@@ -221,23 +215,6 @@ static int work_stop(struct work *w)
 
 /* ---- a device that is taken away ---- */
 
-/* Has the driver say on @event that it wants the device back. */
-static int ask_by(struct edu *edu, int event)
-{
-	struct {
-		struct vfio_irq_set set;
-		int32_t fd;
-	} request = {
-		.set = {
-			.argsz = sizeof(request), .index = VFIO_PCI_REQ_IRQ_INDEX, .count = 1,
-			.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-		},
-		.fd = event,
-	};
-
-	return iommu_call(edu->fd, VFIO_DEVICE_SET_IRQS, &request);
-}
-
 /* A child that writes to a file in sysfs, which may have to wait until we close the devices */
 static pid_t write_aside(struct edu *edu, int devices, int iommufd, const char *path, const char *text)
 {
@@ -286,7 +263,7 @@ static void take_away(struct __test_metadata *_metadata, struct scene *s, enum s
 	pid_t pid;
 
 	ASSERT_LE(0, event);
-	ASSERT_EQ(0, ask_by(goes, event));
+	ASSERT_EQ(0, edu_event(goes, VFIO_PCI_REQ_IRQ_INDEX, event));
 	ASSERT_EQ(0, enter_state(now, s->edu, s->devices, s->ioas, &work));
 
 	/* it is asked for, and works on until it is given back */
