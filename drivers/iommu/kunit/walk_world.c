@@ -156,9 +156,17 @@ static void unmap_around_move(struct walk_world *world, struct walk_domain *doma
 		walker_fault(world->walker, WALK_FAULT_STEP, "unmap at %llx", iova);
 }
 
+/* Seldom one of the large places, which take long */
+static unsigned int pick_place(struct walk_world *world)
+{
+	unsigned int p = pick(world, WALK_PLACES);
+
+	return walk_places[p].pages < 512 || !pick(world, 8) ? p : 0;
+}
+
 static void step_map(struct walk_world *world)
 {
-	unsigned int p = pick(world, WALK_PLACES), mapping, d;
+	unsigned int p = pick_place(world), mapping, d;
 	struct walk_source *source = &world->walker->sources[pick(world, world->walker->nr_sources)];
 	const struct walk_place *place = &walk_places[p];
 	size_t size = place->pages * PAGE_SIZE;

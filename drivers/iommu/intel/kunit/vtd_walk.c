@@ -9,7 +9,6 @@
  */
 #include <linux/io.h>
 #include <linux/mm.h>
-#include <linux/processor.h>
 
 #include "vtd_unit.h"
 
@@ -52,7 +51,7 @@ static void dawdle(struct vtd_unit *unit)
 	unsigned int i = prandom_u32_state(&unit->unit.rnd);
 
 	for (i = i & BIT(20) ? i >> 8 & 63 : 0; i; i--)
-		cpu_relax();
+		barrier();
 }
 
 static bool ends(struct walk_result *result, enum walk_end end, const char *why)
