@@ -131,6 +131,7 @@ struct walk_place {
 };
 
 #define WALK_PLACES	8
+#define WALK_TABLE	5	/* the place of which every other mapping has a page table of its own */
 extern const struct walk_place walk_places[WALK_PLACES];
 
 struct walk_domain {
@@ -193,6 +194,7 @@ int walker_start(struct walker *walker, struct walk_unit *unit, u64 seed);
 void walker_stop(struct walker *walker);
 void walker_rest(struct walker *walker);
 void walker_walk(struct walker *walker, bool walking);
+void walker_wait(struct walker *walker, u64 walks);
 __printf(3, 4) void walker_fault(struct walker *walker, enum walk_fault fault, const char *format, ...);
 u64 walker_faults(const struct walker *walker);
 u64 walk_phys(unsigned int domain, unsigned int place, unsigned int mapping);

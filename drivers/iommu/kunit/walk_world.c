@@ -161,30 +161,29 @@ static unsigned int pick_place(struct walk_world *world)
 {
 	unsigned int p = pick(world, WALK_PLACES);
 
-	return walk_places[p].pages < 512 || !pick(world, 8) ? p : 0;
+	return walk_places[p].pages < 512 || !pick(world, 4) ? p : 0;
 }
 
-static void step_map(struct walk_world *world)
+/**
+ * walk_world_toggle() - Map a place of a domain, or unmap it if it is mapped
+ * @world: the world
+ * @d: index of the domain
+ * @p: index of the place
+ * @move: something else is moved between the two halves of an unmap
+ */
+void walk_world_toggle(struct walk_world *world, unsigned int d, unsigned int p, bool move)
 {
-	unsigned int p = pick_place(world), mapping, d;
-	struct walk_source *source = &world->walker->sources[pick(world, world->walker->nr_sources)];
+	struct walk_domain *domain = &world->walker->domains[d];
 	const struct walk_place *place = &walk_places[p];
+	struct walk_legal *legal = &domain->legal[p];
+	unsigned int mapping = domain->mapping[p];
 	size_t size = place->pages * PAGE_SIZE;
-	struct walk_domain *domain;
-	struct walk_legal *legal;
 	int rc;
 
-	/* Where it can be seen, if the source is attached at all */
-	d = source->slot->domain >= 0 ? source->slot->domain : pick(world, WALK_DOMAINS);
-	domain = &world->walker->domains[d];
-	legal = &domain->legal[p];
-	mapping = domain->mapping[p];
-	WRITE_ONCE(world->walker->hot, source - world->walker->sources);
 	WRITE_ONCE(world->walker->hot_place, p);
-
 	walk_legal_set(legal, WALK_NOTHING | mapping_bit(mapping));
 	if (domain->mapped[p]) {
-		if (!pick(world, 4))
+		if (move)
 			unmap_around_move(world, domain, place->iova, size);
 		else if (iommu_unmap(domain->domain, place->iova, size) != size)
 			walker_fault(world->walker, WALK_FAULT_STEP, "unmap of place %u", p);
@@ -198,6 +197,16 @@ static void step_map(struct walk_world *world)
 		walk_legal_set(legal, mapping_bit(mapping));
 	}
 	domain->mapped[p] = !domain->mapped[p];
+}
+
+/* Where it can be seen, if the source is attached at all */
+static void step_map(struct walk_world *world)
+{
+	struct walk_source *source = &world->walker->sources[pick(world, world->walker->nr_sources)];
+	int d = source->slot->domain >= 0 ? source->slot->domain : pick(world, WALK_DOMAINS);
+
+	WRITE_ONCE(world->walker->hot, source - world->walker->sources);
+	walk_world_toggle(world, d, pick_place(world), !pick(world, 4));
 }
 
 static void note_pasids(struct walk_world *world, unsigned int device, bool during, bool after)

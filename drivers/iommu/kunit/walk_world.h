@@ -45,6 +45,7 @@ struct walk_world {
 int walk_world_start(struct walk_world *world);
 void walk_world_step(struct walk_world *world);
 int walk_world_move(struct walk_world *world, struct walk_slot *slot, int to);
+void walk_world_toggle(struct walk_world *world, unsigned int d, unsigned int p, bool move);
 void walk_world_unplug(struct walk_world *world, unsigned int device);
 void walk_world_stop(struct walk_world *world);
 

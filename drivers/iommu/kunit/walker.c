@@ -284,6 +284,19 @@ void walker_rest(struct walker *walker)
 }
 
 /**
+ * walker_wait() - Let the hardware look for a while
+ * @walker: the walker
+ * @walks: how often
+ */
+void walker_wait(struct walker *walker, u64 walks)
+{
+	u64 until = READ_ONCE(walker->verdict.walks) + walks;
+
+	while (READ_ONCE(walker->verdict.walks) < until)
+		cond_resched();
+}
+
+/**
  * walker_walk() - Begin or end to watch what is seen
  * @walker: the walker
  * @walking: which of the two

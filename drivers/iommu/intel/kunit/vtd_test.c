@@ -210,6 +210,23 @@ static void each_store_leaves_a_context_entry_that_is_one(struct kunit *test)
 	expect_no_fault(test);
 }
 
+/* A table that an unmap frees is still full of entries: who remembers the way to it sees them */
+static void freed_tables_are_forgotten(struct kunit *test)
+{
+	struct vtd_world *vtd = test->priv;
+	unsigned int d, i;
+
+	start_world(test, true, walk_seed);
+	for (d = 0; d < WALK_DOMAINS; d++) {
+		KUNIT_ASSERT_EQ(test, walk_world_move(&vtd->world, &vtd->walker.slots[1], d), 0);
+		for (i = 0; i < 60; i++) {
+			walk_world_toggle(&vtd->world, d, WALK_TABLE, false);
+			walker_wait(&vtd->walker, 50);
+		}
+	}
+	expect_no_fault(test);
+}
+
 /* Whatever is attached to a device that is pulled, nothing of it is left, and its sibling goes on */
 static void removed_device_is_blocked(struct kunit *test)
 {
@@ -266,6 +283,7 @@ static void vtd_exit(struct kunit *test)
 static struct kunit_case vtd_cases[] = {
 	KUNIT_CASE(each_store_leaves_an_entry_that_is_one),
 	KUNIT_CASE(each_store_leaves_a_context_entry_that_is_one),
+	KUNIT_CASE(freed_tables_are_forgotten),
 	KUNIT_CASE(removed_device_is_blocked),
 	KUNIT_CASE_PARAM(random_steps_are_seen_as_they_should, next_slice),
 	KUNIT_CASE(steps_were_as_many_as_asked_for),

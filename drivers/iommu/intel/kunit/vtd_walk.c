@@ -305,7 +305,8 @@ static bool walk_tables(struct vtd_unit *unit, const struct where *where, u32 pa
 		key.iova = iova & ~(BIT_ULL(key.order) - 1);
 		if (level == 1 || pte & DMA_PTE_LARGE_PAGE)
 			break;
-		if (sometimes(unit)) {
+		/* There are several of them in one walk: what is remembered shall stay for a while */
+		if (sometimes(unit) && sometimes(unit) && sometimes(unit)) {
 			line = walk_cache_insert(&unit->paging[first], &key, rnd);
 			line->data[0] = table;
 			line->data[1] = level - 1;
