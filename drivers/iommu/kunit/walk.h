@@ -17,6 +17,7 @@
 #include <linux/bits.h>
 #include <linux/completion.h>
 #include <linux/iommu.h>
+#include <linux/ktime.h>
 #include <linux/prandom.h>
 #include <linux/types.h>
 
@@ -169,6 +170,7 @@ struct walk_source {
  * @cpu: where the walking thread runs; the driving one runs elsewhere
  * @hot: index of the source that the last step was about, walked more often than others
  * @hot_place: likewise
+ * @rested: when others last ran where the hardware does
  */
 struct walker {
 	struct walk_unit *unit;
@@ -179,6 +181,7 @@ struct walker {
 	unsigned int hot_place;
 	bool walking;
 	bool hold;
+	ktime_t rested;
 	struct completion held;
 	struct completion go;
 	struct walk_verdict verdict;

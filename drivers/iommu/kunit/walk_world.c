@@ -341,11 +341,7 @@ void walk_world_step(struct walk_world *world)
 	else
 		step_owner(world);
 
-	cond_resched();
-	if (ktime_ms_delta(ktime_get(), world->rested) > 200) {
-		walker_rest(world->walker);
-		world->rested = ktime_get();
-	}
+	walker_rest(world->walker);
 }
 
 /**
@@ -448,7 +444,6 @@ int walk_world_start(struct walk_world *world)
 	walker_walk(walker, true);
 	for (i = 0; i < WALK_GROUPS; i++)
 		take_group(world, i);
-	world->rested = ktime_get();
 	return 0;
 }
 

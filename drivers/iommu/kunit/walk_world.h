@@ -2,8 +2,6 @@
 #ifndef __IOMMU_KUNIT_WALK_WORLD_H
 #define __IOMMU_KUNIT_WALK_WORLD_H
 
-#include <linux/ktime.h>
-
 #include "soft_pci.h"
 #include "walk.h"
 
@@ -28,7 +26,6 @@ struct walk_world_ops {
  * @devices: the first one is alone, the next two share a group, the last one has two requester IDs; NULL when removed
  * @has_pasids: PASIDs are enabled for the device
  * @owned: the group belongs to the test; otherwise it is in its default domain, where nothing is mapped
- * @rested: when others last ran where the hardware does
  */
 struct walk_world {
 	const struct walk_world_ops *ops;
@@ -39,7 +36,6 @@ struct walk_world {
 	struct iommu_group *groups[WALK_GROUPS];
 	bool owned[WALK_GROUPS];
 	bool pasids;
-	ktime_t rested;
 };
 
 int walk_world_start(struct walk_world *world);

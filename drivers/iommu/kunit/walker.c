@@ -268,19 +268,28 @@ void walker_stop(struct walker *walker)
 	kthread_stop(walker->thread);
 }
 
-/**
- * walker_rest() - Let others run where the hardware does
- * @walker: the walker
- *
- * To be called several times a second, by the driving thread.
- */
-void walker_rest(struct walker *walker)
+/* Nobody waits for the hardware now: the driving thread is here */
+static void rest(struct walker *walker)
 {
 	WRITE_ONCE(walker->hold, true);
 	wait_for_completion(&walker->held);
 	WRITE_ONCE(walker->hold, false);
 	msleep(20);
 	complete(&walker->go);
+	walker->rested = ktime_get();
+}
+
+/**
+ * walker_rest() - Let others run where the hardware does, when that is due
+ * @walker: the walker
+ *
+ * To be called often, by the driving thread.
+ */
+void walker_rest(struct walker *walker)
+{
+	cond_resched();
+	if (ktime_ms_delta(ktime_get(), walker->rested) > 200)
+		rest(walker);
 }
 
 /**
@@ -293,7 +302,7 @@ void walker_wait(struct walker *walker, u64 walks)
 	u64 until = READ_ONCE(walker->verdict.walks) + walks;
 
 	while (READ_ONCE(walker->verdict.walks) < until)
-		cond_resched();
+		walker_rest(walker);
 }
 
 /**
@@ -304,5 +313,5 @@ void walker_wait(struct walker *walker, u64 walks)
 void walker_walk(struct walker *walker, bool walking)
 {
 	WRITE_ONCE(walker->walking, walking);
-	walker_rest(walker);
+	rest(walker);
 }
