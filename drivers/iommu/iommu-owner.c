@@ -50,30 +50,43 @@ struct group_device *__iommu_group_find_device(struct iommu_group *group, struct
 }
 
 /**
- * iommu_group_hide_device() - Keep operations on a group away from a device that is being removed
+ * iommu_group_release_device() - Have the IOMMU driver forget a device that is being removed
  * @dev: the device, of any group or of none
  *
- * Its PASIDs go here, because nothing else can reach them afterwards.
+ * It leaves the list of its group first: nothing that is done to the group reaches it any more. Its PASIDs go here,
+ * because nothing else can reach them afterwards.
+ *
+ * Until the driver has taken it out the device translates through the domain of its group, which the owner may free as
+ * soon as the group is on another one. So the group stays where it is for that time: a driver that has
+ * replace_prepare() is called with group->mutex held. Of the others some take that mutex themselves.
  *
  * Context: May sleep. Takes group->mutex.
  */
-void iommu_group_hide_device(struct device *dev)
+void iommu_group_release_device(struct device *dev)
 {
+	const struct iommu_ops *ops = dev_iommu_ops(dev);
 	struct iommu_group *group = iommu_group_get(dev);
+	bool locked = group && ops->default_domain_ops->replace_prepare;
 	struct group_device *gdev;
 
-	if (!group)
-		return;
-
-	mutex_lock(&group->mutex);
-	gdev = find_device(&group->devices, dev);
-	if (gdev) {
-		__iommu_group_disable_pasid(group, gdev);
-		list_move(&gdev->list, &group->leaving);
+	if (group) {
+		mutex_lock(&group->mutex);
+		gdev = find_device(&group->devices, dev);
+		if (gdev) {
+			__iommu_group_disable_pasid(group, gdev);
+			list_move(&gdev->list, &group->leaving);
+		}
+		if (!locked)
+			mutex_unlock(&group->mutex);
 	}
-	mutex_unlock(&group->mutex);
 
-	iommu_group_put(group);
+	if (ops->release_device)
+		ops->release_device(dev);
+
+	if (locked)
+		mutex_unlock(&group->mutex);
+	if (group)
+		iommu_group_put(group);
 }
 
 /**

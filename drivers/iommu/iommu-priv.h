@@ -123,7 +123,7 @@ int __iommu_group_set_domain(struct iommu_group *group, struct iommu_domain *new
 int __iommu_group_alloc_blocking_domain(struct iommu_group *group);
 
 /* iommu-owner.c */
-void iommu_group_hide_device(struct device *dev);
+void iommu_group_release_device(struct device *dev);
 struct group_device *__iommu_group_find_device(struct iommu_group *group, struct device *dev);
 struct group_device *__iommu_group_unlink_device(struct iommu_group *group, struct device *dev);
 void __iommu_group_give_back(struct iommu_group *group);
