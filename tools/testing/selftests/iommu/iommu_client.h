@@ -214,6 +214,20 @@ static inline int hwpt_alloc(int fd, uint32_t dev_id, uint32_t pt_id, uint32_t f
 	return rc;
 }
 
+/* Group of the device, and what that is attached to */
+static inline int device_routing(int fd, uint32_t dev_id, struct iommu_hw_info_routing *info)
+{
+	struct iommu_hw_info cmd = {
+		.size = sizeof(cmd), .flags = IOMMU_HW_INFO_FLAG_INPUT_TYPE, .dev_id = dev_id,
+		.in_data_type = IOMMU_HW_INFO_TYPE_ROUTING, .data_len = sizeof(*info), .data_uptr = to_u64(info),
+	};
+	int rc = iommu_call(fd, IOMMU_GET_HW_INFO, &cmd);
+
+	if (!rc && (cmd.out_data_type != IOMMU_HW_INFO_TYPE_ROUTING || cmd.data_len != sizeof(*info)))
+		return -EPROTO;
+	return rc;
+}
+
 /* ---- VFIO device nodes ---- */
 
 static inline int vfio_bind(int dev, int iommufd, uint32_t *dev_id)

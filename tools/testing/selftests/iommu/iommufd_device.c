@@ -568,19 +568,6 @@ TEST_F(device, hw_info_of_a_type)
 	}
 }
 
-static int ask_routing(int iommufd, uint32_t dev_id, struct iommu_hw_info_routing *info)
-{
-	struct iommu_hw_info cmd = {
-		.size = sizeof(cmd), .flags = IOMMU_HW_INFO_FLAG_INPUT_TYPE, .dev_id = dev_id,
-		.in_data_type = IOMMU_HW_INFO_TYPE_ROUTING, .data_len = sizeof(*info), .data_uptr = to_u64(info),
-	};
-	int rc = iommu_call(iommufd, IOMMU_GET_HW_INFO, &cmd);
-
-	if (!rc && (cmd.out_data_type != IOMMU_HW_INFO_TYPE_ROUTING || cmd.data_len != sizeof(*info)))
-		return -EPROTO;
-	return rc;
-}
-
 /* Devices in the group of a device, as sysfs has them */
 static int group_size(const char *bdf)
 {
@@ -604,7 +591,7 @@ TEST_F(device, hw_info_of_routing)
 	uint32_t hwpt;
 
 	memset(&info, 0xee, sizeof(info));
-	ASSERT_EQ(0, ask_routing(self->iommufd, self->edu.id, &info));
+	ASSERT_EQ(0, device_routing(self->iommufd, self->edu.id, &info));
 	/* alone in its group, no PASID, blocked */
 	EXPECT_EQ(IOMMU_HW_INFO_ROUTING_GROUPS, info.flags);
 	EXPECT_EQ(pci_group(self->edu.bdf), info.group_id);
@@ -613,14 +600,14 @@ TEST_F(device, hw_info_of_routing)
 	EXPECT_EQ(0, info.group_hwpt_id);
 
 	ASSERT_EQ(0, vfio_attach(self->dev, self->ioas, &hwpt));
-	ASSERT_EQ(0, ask_routing(self->iommufd, self->edu.id, &info));
+	ASSERT_EQ(0, device_routing(self->iommufd, self->edu.id, &info));
 	EXPECT_EQ(IOMMU_HW_INFO_ROUTING_GROUPS | IOMMU_HW_INFO_ROUTING_ATTACHED, info.flags);
 	EXPECT_EQ(hwpt, info.group_hwpt_id);
 	ASSERT_EQ(0, vfio_detach(self->dev));
-	ASSERT_EQ(0, ask_routing(self->iommufd, self->edu.id, &info));
+	ASSERT_EQ(0, device_routing(self->iommufd, self->edu.id, &info));
 	EXPECT_EQ(IOMMU_HW_INFO_ROUTING_GROUPS, info.flags);
 	EXPECT_EQ(0, info.group_hwpt_id);
-	EXPECT_EQ(-ENOENT, ask_routing(self->iommufd, self->ioas, &info));
+	EXPECT_EQ(-ENOENT, device_routing(self->iommufd, self->ioas, &info));
 }
 
 TEST_F(device, hw_info_writes_no_more_than_the_first_version_has)
@@ -1579,11 +1566,11 @@ TEST_F(group, is_seen_from_each_device)
 	uint32_t hwpt;
 
 	ASSERT_EQ(0, vfio_attach(self->a.fd, self->ioas[0], &hwpt));
-	ASSERT_EQ(0, ask_routing(self->iommufd, self->a.id, &info));
+	ASSERT_EQ(0, device_routing(self->iommufd, self->a.id, &info));
 	EXPECT_EQ(shared | IOMMU_HW_INFO_ROUTING_ATTACHED, info.flags);
 	EXPECT_EQ(hwpt, info.group_hwpt_id);
 	/* the sibling has moved along without being attached, and can tell where it may go */
-	ASSERT_EQ(0, ask_routing(self->iommufd, self->b.id, &info));
+	ASSERT_EQ(0, device_routing(self->iommufd, self->b.id, &info));
 	EXPECT_EQ(shared, info.flags);
 	EXPECT_EQ(hwpt, info.group_hwpt_id);
 	EXPECT_EQ(pci_group(self->a.bdf), info.group_id);

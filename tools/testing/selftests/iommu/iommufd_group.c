@@ -133,10 +133,18 @@ struct sight {
 	char text[1024];
 };
 
-static void look(struct sight *s, int iommufd, const uint32_t *id, enum target at)
+static void look(struct sight *s, int iommufd, const struct edu *edu, int devices, const uint32_t *id, enum target at)
 {
 	struct iommu_iova_range ranges[16];
+	struct iommu_hw_info_routing routing;
 	size_t used = 0;
+
+	for (int i = 0; i < devices; i++) {
+		int rc = device_routing(iommufd, edu[i].id, &routing);
+
+		used += snprintf(s->text + used, sizeof(s->text) - used, "device %d: %d, %#x, group %u on %u\n", i, rc,
+				 routing.flags, routing.group_id, routing.group_hwpt_id);
+	}
 
 	for (int i = SPACE; i <= OTHER_SPACE; i++) {
 		uint32_t num = ARRAY_SIZE(ranges);
@@ -223,7 +231,7 @@ TEST_F_TIMEOUT(group, stays_as_it_was_when_a_step_fails, 600)
 		for (int t = TABLE; t <= OTHER_TABLE; t++)
 			ASSERT_EQ(0, hwpt_alloc(self->iommufd, self->edu[0].id, self->id[SPACE], 0, &self->id[t]));
 		ASSERT_EQ_FOR(0, move_all(self->edu, variant->devices, self->id, step->at), "%s", step->name);
-		look(&before, self->iommufd, self->id, at);
+		look(&before, self->iommufd, self->edu, variant->devices, self->id, at);
 		for (int n = 1, failed = 1, rc; failed; n++) {
 			ASSERT_GT(MANY, n);
 			fail_arm(self->nth, n);
@@ -231,7 +239,7 @@ TEST_F_TIMEOUT(group, stays_as_it_was_when_a_step_fails, 600)
 			failed = fail_happened(self->nth);
 			if (rc) {
 				failures++;
-				look(&after, self->iommufd, self->id, at);
+				look(&after, self->iommufd, self->edu, variant->devices, self->id, at);
 				wrong += !!strcmp(before.text, after.text);
 				EXPECT_STREQ(before.text, after.text) {
 					TH_LOG("%s: failure %d gave %d", step->name, n, rc);

@@ -45,11 +45,13 @@ FIXTURE(load)
 	long faults;
 };
 
+/* @part: a fraction of the replaces will do */
 FIXTURE_VARIANT(load)
 {
 	unsigned int first;
 	int devices;
 	bool page_tables, failing;
+	int part;
 };
 
 FIXTURE_VARIANT_ADD(load, alone)
@@ -84,12 +86,12 @@ FIXTURE_VARIANT_ADD(load, functions_every_seventh_fails)
 
 FIXTURE_VARIANT_ADD(load, bridged)
 {
-	.first = EDU_BRIDGED, .devices = 2,
+	.first = EDU_BRIDGED, .devices = 2, .part = 4,
 };
 
 FIXTURE_VARIANT_ADD(load, bridged_every_seventh_fails)
 {
-	.first = EDU_BRIDGED, .devices = 2, .failing = true,
+	.first = EDU_BRIDGED, .devices = 2, .failing = true, .part = 4,
 };
 
 FIXTURE_SETUP(load)
@@ -183,7 +185,7 @@ TEST_F_TIMEOUT(load, dma_never_stops, 600)
 		.memory = { self->memory[0], self->memory[1] }, .memories = variant->page_tables ? 1 : 2,
 	};
 	int side = 0, failed = 0, injected = 0, late = 0, nth = 1;
-	const int total = replaces();
+	const int total = replaces() / (variant->part ?: 1);
 	uint32_t hwpt = 0, sibling = 0;
 	uint64_t print = 0;
 	double begin;
@@ -312,14 +314,21 @@ static void *move_about(void *arg)
 	struct mover *m = arg;
 
 	while (!m->rc && !__atomic_load_n(&m->stop, __ATOMIC_ACQUIRE)) {
-		int rc = vfio_attach(m->dev, m->target[++m->moves % 2], NULL);
+		int rc = vfio_attach(m->dev, m->target[m->moves % 2], NULL);
 
 		if (rc && rc == m->expected)
 			m->refused++;
 		else
 			m->rc = rc;
+		__atomic_add_fetch(&m->moves, 1, __ATOMIC_RELEASE);
 	}
 	return NULL;
+}
+
+/* Whether it has tried that often, or has ended */
+static bool mover_has_moved(struct mover *m, int times)
+{
+	return __atomic_load_n(&m->moves, __ATOMIC_ACQUIRE) >= times || m->rc;
 }
 
 static int mover_start(struct mover *m)
@@ -333,7 +342,7 @@ static void mover_stop(struct mover *m)
 	pthread_join(m->thread, NULL);
 }
 
-TEST_F(pair, replace_refuses_what_is_no_page_table_for_it)
+TEST_F_TIMEOUT(pair, replace_refuses_what_is_no_page_table_for_it, 120)
 {
 	uint32_t dead, bad, gone, hwpt = 0, foreign;
 	long faults = iommu_fault_count();
@@ -386,7 +395,7 @@ TEST_F(pair, replace_refuses_what_is_no_page_table_for_it)
 	close(other);
 }
 
-TEST_F(pair, threads_that_replace_the_same_slot)
+TEST_F_TIMEOUT(pair, threads_that_replace_the_same_slot, 120)
 {
 	long faults = iommu_fault_count();
 	struct mover movers[3] = {
@@ -404,10 +413,12 @@ TEST_F(pair, threads_that_replace_the_same_slot)
 		ASSERT_EQ(0, edu_load(&self->edu[i % 2], IOVA, BYTES));
 		ASSERT_EQ(0, edu_store(&self->edu[i % 2], IOVA + PAGE, BYTES));
 	}
+	for (int i = 0; i < 3; i++)
+		while (!mover_has_moved(&movers[i], 50))
+			sleep_ms(1);
 	for (int i = 0; i < 3; i++) {
 		mover_stop(&movers[i]);
 		EXPECT_EQ_FOR(0, movers[i].rc, "thread %d", i);
-		EXPECT_LT(50, movers[i].moves);
 	}
 	EXPECT_EQ(faults, iommu_fault_count());
 	for (int side = 0; side < 2; side++) {
@@ -417,7 +428,7 @@ TEST_F(pair, threads_that_replace_the_same_slot)
 	}
 }
 
-TEST_F(pair, sibling_comes_and_goes_during_replaces)
+TEST_F_TIMEOUT(pair, sibling_comes_and_goes_during_replaces, 120)
 {
 	long faults = iommu_fault_count();
 	struct mover mover = { .dev = self->edu[0].fd, .target = { self->ioas[0], self->ioas[1] } };
@@ -454,7 +465,7 @@ TEST_F(pair, sibling_comes_and_goes_during_replaces)
 	ASSERT_EQ(0, edu_open_bound_at(&self->edu[1], bdf, self->iommufd));
 }
 
-TEST_F(pair, maps_during_replaces_reach_every_device)
+TEST_F_TIMEOUT(pair, maps_during_replaces_reach_every_device, 120)
 {
 	struct mover mover = { .dev = self->edu[0].fd, .target = { self->ioas[0], self->ioas[1] } };
 	const uint64_t iova = IOVA + MIB;
@@ -481,7 +492,7 @@ TEST_F(pair, maps_during_replaces_reach_every_device)
 	}
 }
 
-TEST_F(pair, close_in_the_middle_of_replaces)
+TEST_F_TIMEOUT(pair, close_in_the_middle_of_replaces, 120)
 {
 	struct mover movers[2];
 	char bdf[16];
@@ -548,7 +559,6 @@ FIXTURE_VARIANT_ADD(msi, bridged)
 
 FIXTURE_SETUP(msi)
 {
-
 	self->iommufd = iommu_open();
 	ASSERT_LE(0, self->iommufd) TH_LOG("/dev/iommu: %s", strerror(-self->iommufd));
 	ASSERT_EQ(0, edu_open_bound(&self->edu, variant->device, self->iommufd));
@@ -575,23 +585,20 @@ FIXTURE_TEARDOWN(msi)
 	EXPECT_EQ(0, pages_pinned());
 }
 
-/* How many of @count interrupts arrived, each asked for when the one before had */
-static int interrupts(struct edu *edu, int event, int count)
+/* Whether the device's interrupt arrives, once */
+static bool interrupted(struct edu *edu, int event)
 {
 	struct pollfd arrived = { .fd = event, .events = POLLIN };
-	uint64_t times;
-	int sum = 0;
+	uint64_t times = 0;
 
-	for (int i = 0; i < count; i++) {
-		edu_write_reg(edu, EDU_REG_RAISE, 1);
-		if (poll(&arrived, 1, 1000) == 1 && read(event, &times, sizeof(times)) == sizeof(times))
-			sum += times;
-		edu_write_reg(edu, EDU_REG_ACK, 1);
-	}
-	return sum;
+	edu_write_reg(edu, EDU_REG_RAISE, 1);
+	if (poll(&arrived, 1, 5000) != 1 || read(event, &times, sizeof(times)) != sizeof(times))
+		return false;
+	edu_write_reg(edu, EDU_REG_ACK, 1);
+	return times == 1;
 }
 
-TEST_F(msi, arrives_whatever_becomes_of_the_page_table)
+TEST_F_TIMEOUT(msi, arrives_whatever_becomes_of_the_page_table, 120)
 {
 	struct mover mover = { .dev = self->edu.fd, .target = { self->ioas[0], self->ioas[1] } };
 	struct mover fails = {
@@ -599,23 +606,24 @@ TEST_F(msi, arrives_whatever_becomes_of_the_page_table)
 	};
 	long faults = iommu_fault_count();
 
-	EXPECT_EQ(3, interrupts(&self->edu, self->event, 3));
+	EXPECT_TRUE(interrupted(&self->edu, self->event));
 	ASSERT_EQ(0, vfio_attach(self->edu.fd, self->ioas[0], NULL));
-	EXPECT_EQ(3, interrupts(&self->edu, self->event, 3));
+	EXPECT_TRUE(interrupted(&self->edu, self->event));
 	ASSERT_EQ(0, mover_start(&mover));
-	EXPECT_EQ(500, interrupts(&self->edu, self->event, 500));
+	for (int i = 0; i < 300 || !mover_has_moved(&mover, 100); i++)
+		ASSERT_TRUE_FOR(interrupted(&self->edu, self->event), "interrupt %d", i);
 	mover_stop(&mover);
 	EXPECT_EQ(0, mover.rc);
-	EXPECT_LT(50, mover.moves);
 
 	ASSERT_EQ(0, mover_start(&fails));
-	EXPECT_EQ(500, interrupts(&self->edu, self->event, 500));
+	for (int i = 0; i < 300 || !mover_has_moved(&fails, 100); i++)
+		ASSERT_TRUE_FOR(interrupted(&self->edu, self->event), "interrupt %d", i);
 	mover_stop(&fails);
 	EXPECT_EQ(0, fails.rc);
 	EXPECT_EQ(fails.moves, fails.refused);
 
 	ASSERT_EQ(0, vfio_detach(self->edu.fd));
-	EXPECT_EQ(3, interrupts(&self->edu, self->event, 3));
+	EXPECT_TRUE(interrupted(&self->edu, self->event));
 	EXPECT_EQ(faults, iommu_fault_count());
 }
 

@@ -457,7 +457,7 @@ static int give_to(const char *bdf, const char *driver)
 	return rc ?: write_file(path, bdf);
 }
 
-TEST_F(siblings, strange_driver_and_user_space_exclude_each_other)
+TEST_F_TIMEOUT(siblings, strange_driver_and_user_space_exclude_each_other, 120)
 {
 	struct scene *s = &self->scene;
 	struct edu *first = &s->edu[0], *second = &s->edu[1];
@@ -528,7 +528,7 @@ FIXTURE_TEARDOWN(bridge)
 	EXPECT_EQ(0, pages_pinned());
 }
 
-TEST_F(bridge, removed_with_all_that_is_behind_it)
+TEST_F_TIMEOUT(bridge, removed_with_all_that_is_behind_it, 120)
 {
 	struct work work = { .dev = self->edu[1].fd, .ioas = { self->ioas[0], self->ioas[1] } };
 	pid_t pid;
@@ -566,7 +566,7 @@ static void *reset_twice(void *arg)
 }
 
 /* Only a device that is alone behind its bridge can be reset: by way of the bridge. */
-TEST_F(bridge, device_is_reset_while_it_moves)
+TEST_F_TIMEOUT(bridge, device_is_reset_while_it_moves, 120)
 {
 	struct work work = { .ioas = { self->ioas[0], self->ioas[1] } };
 	struct vfio_device_info info = { .argsz = sizeof(info) };
@@ -590,13 +590,14 @@ TEST_F(bridge, device_is_reset_while_it_moves)
 	while (pthread_tryjoin_np(thread, &rc)) {
 		int ret = work_once(&work);
 
-		/* not now, or as ever */
+		/* a device that is being reset cannot be asked to forget translations */
 		ASSERT_TRUE(!ret || ret == -EBUSY) TH_LOG("%d", ret);
 		work.rounds++;
 		moved += !ret;
 	}
 	EXPECT_EQ(NULL, rc);
 	TH_LOG("%d of %d replaces during two resets", moved, work.rounds);
+	EXPECT_LT(moved, work.rounds);
 	for (int side = 0; side < 2; side++) {
 		ASSERT_EQ(0, vfio_attach(work.dev, self->ioas[side], NULL));
 		EXPECT_TRUE(works_in(self->mem, &self->edu[0], side, 30 + side));
