@@ -9,6 +9,8 @@
  * - A blocked access is reported only when QEMU walks the page table. A write that hits an IOTLB entry left by a read
  *   of a read-only page is blocked without a report, so write first.
  * - Closing the device does not reset it, as it has no reset; a transfer that was going on ends without bus mastering.
+ * - While one CPU opens, closes, finds or removes a device, QEMU before 8.1 may lose what another CPU writes to a
+ *   device register: the IOMMU then never hears of a flush, and Linux waits for it forever. See edu_one_cpu().
  */
 #ifndef SELFTESTS_IOMMU_EDU_H
 #define SELFTESTS_IOMMU_EDU_H
@@ -18,6 +20,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <linux/pci_regs.h>
+#include <sched.h>
 
 /* Which is which, in order of their PCI addresses */
 #define EDU_ALONE	0	/* has a group of its own */
@@ -154,6 +157,16 @@ static inline int vfio_node(const char *bdf, char *node, size_t size)
 }
 
 /* ---- life of a device file ---- */
+
+/* For tests in which devices come and go while another thread works: all of its threads and children share a CPU. */
+static inline int edu_one_cpu(void)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	return sched_setaffinity(0, sizeof(cpus), &cpus) ? -errno : 0;
+}
 
 /* Opens the device node of the edu at @bdf. Nothing is bound yet. */
 static inline int edu_open_at(struct edu *edu, const char *bdf)

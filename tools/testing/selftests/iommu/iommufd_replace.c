@@ -435,6 +435,7 @@ TEST_F_TIMEOUT(pair, sibling_comes_and_goes_during_replaces, 120)
 	int joined = 0, refused = 0;
 	char bdf[16];
 
+	ASSERT_EQ(0, edu_one_cpu());
 	memcpy(bdf, self->edu[1].bdf, sizeof(bdf));
 	ASSERT_EQ(0, vfio_attach(self->edu[0].fd, self->ioas[0], NULL));
 	ASSERT_EQ(0, mover_start(&mover));
@@ -497,6 +498,7 @@ TEST_F_TIMEOUT(pair, close_in_the_middle_of_replaces, 120)
 	struct mover movers[2];
 	char bdf[16];
 
+	ASSERT_EQ(0, edu_one_cpu());
 	memcpy(bdf, self->edu[0].bdf, sizeof(bdf));
 	for (int round = 0; round < 10; round++) {
 		for (int i = 0; i < 2; i++) {

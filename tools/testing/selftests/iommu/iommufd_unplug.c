@@ -47,6 +47,7 @@ static int pci_rescan(void)
 
 static void scene_open(struct __test_metadata *_metadata, struct scene *s, unsigned int first, int devices)
 {
+	ASSERT_EQ(0, edu_one_cpu());
 	ASSERT_EQ(0, pci_rescan());
 	s->faults = iommu_fault_count();
 	s->devices = devices;
@@ -504,6 +505,7 @@ FIXTURE(bridge)
 
 FIXTURE_SETUP(bridge)
 {
+	ASSERT_EQ(0, edu_one_cpu());
 	ASSERT_EQ(0, pci_rescan());
 	self->iommufd = iommu_open();
 	ASSERT_LE(0, self->iommufd) TH_LOG("/dev/iommu: %s", strerror(-self->iommufd));
