@@ -230,16 +230,26 @@ static void freed_tables_are_forgotten(struct kunit *test)
 /* Whatever is attached to a device that is pulled, nothing of it is left, and its sibling goes on */
 static void removed_device_is_blocked(struct kunit *test)
 {
+	unsigned int device = (unsigned long)test->param_value - 1, i;
 	struct vtd_world *vtd = test->priv;
-	unsigned int i;
 
-	start_world(test, true, walk_seed);
+	start_world(test, true, walk_seed + device);
 	for (i = 0; i < 300; i++)
 		walk_world_step(&vtd->world);
-	walk_world_unplug(&vtd->world, 2);
+	walk_world_unplug(&vtd->world, device);
 	for (i = 0; i < 300; i++)
 		walk_world_step(&vtd->world);
 	expect_no_fault(test);
+}
+
+static const void *next_device(const void *prev, char *desc)
+{
+	unsigned long device = (unsigned long)prev;
+
+	if (device == WALK_DEVICES)
+		return NULL;
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "device %lu", device);
+	return (void *)(device + 1);
 }
 
 /* Scalable mode is a decision for the whole machine, but it matters only to a unit that can do it */
@@ -284,7 +294,7 @@ static struct kunit_case vtd_cases[] = {
 	KUNIT_CASE(each_store_leaves_an_entry_that_is_one),
 	KUNIT_CASE(each_store_leaves_a_context_entry_that_is_one),
 	KUNIT_CASE(freed_tables_are_forgotten),
-	KUNIT_CASE(removed_device_is_blocked),
+	KUNIT_CASE_PARAM(removed_device_is_blocked, next_device),
 	KUNIT_CASE_PARAM(random_steps_are_seen_as_they_should, next_slice),
 	KUNIT_CASE(steps_were_as_many_as_asked_for),
 	{}
