@@ -44,6 +44,9 @@ struct intel_pasid_attachment {
 	ioasid_t pasid;
 };
 
+/* Of one domain at one IOMMU: an unmap flushes what they have cached one by one, under a lock */
+#define MAX_ATTACHMENTS	1024
+
 #define ENTRY_AW(agaw)		((u64)(agaw) << 2)
 #define ENTRY_PGTT(pgtt)	((u64)(pgtt) << 6)
 #define ENTRY_PWSNP		BIT_ULL(23)	/* second 64 bits */
@@ -294,14 +297,17 @@ static int add_table(struct device_domain_info *info, u32 pasid)
 	return 0;
 }
 
-static int check_entry(struct device_domain_info *info, u32 pasid, bool present)
+/* @new has its reference for the attachment already */
+static int check_entry(struct device_domain_info *info, u32 pasid, bool present, struct dmar_domain *new)
 {
 	struct intel_iommu *iommu = info->iommu;
+	struct iommu_domain_info *ref;
 	struct context_entry *context;
 	struct pasid_entry *entry;
 	int rc = 0;
 
 	spin_lock(&iommu->lock);
+	ref = xa_load(&new->iommu_array, iommu->seq_id);
 	entry = intel_pasid_get_entry(info->dev, pasid);
 	context = iommu_context_addr(iommu, info->bus, info->devfn, 1);
 	if (!entry || !context)
@@ -310,6 +316,8 @@ static int check_entry(struct device_domain_info *info, u32 pasid, bool present)
 		rc = -EBUSY;
 	else if (pasid_pte_is_present(entry) != present)
 		rc = -EBUSY;
+	else if (ref->refcnt > MAX_ATTACHMENTS)
+		rc = -ENOSPC;
 	spin_unlock(&iommu->lock);
 
 	return rc;
@@ -328,7 +336,8 @@ static int check_entry(struct device_domain_info *info, u32 pasid, bool present)
  * Context: group->mutex held until the matching intel_iommu_pasid_commit() or intel_iommu_pasid_abort().
  * Return: 0; or -errno with nothing changed: -EBUSY when @old is not what is attached, shared virtual addressing uses
  * the PASID, or the device still has the translation of a crashed kernel; -EINVAL when the device has no PASIDs now
- * or not this one, or its IOMMU cannot use @domain; -ENOMEM or -ENOSPC.
+ * or not this one, or its IOMMU cannot use @domain; -ENOMEM; -ENOSPC when @domain has too many attachments, or the
+ * IOMMU no domain id left.
  */
 int intel_iommu_pasid_prepare(struct iommu_domain *domain, struct iommu_domain *old, struct device *dev,
 			      ioasid_t pasid)
@@ -353,7 +362,7 @@ int intel_iommu_pasid_prepare(struct iommu_domain *domain, struct iommu_domain *
 	rc = domain_attach_iommu(new, info->iommu);
 	if (rc)
 		return rc;
-	rc = check_entry(info, pasid, at);
+	rc = check_entry(info, pasid, at, new);
 	if (rc)
 		goto err_put_iommu;
 	if (at)

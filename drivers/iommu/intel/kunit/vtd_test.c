@@ -252,6 +252,28 @@ static const void *next_device(const void *prev, char *desc)
 	return (void *)(device + 1);
 }
 
+/* An unmap flushes for each attachment, so there is an end to how many a user can make it do */
+static void domain_has_a_limit_of_attachments(struct kunit *test)
+{
+	struct vtd_world *vtd = test->priv;
+	struct iommu_attach_handle *handle = kunit_kzalloc(test, sizeof(*handle), GFP_KERNEL);
+	ioasid_t pasid, first = 0x2000;
+	int rc = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, handle);
+	start_world(test, true, walk_seed);
+	handle->domain = iommu_domain_alloc_for_device(&vtd->world.devices[0]->dev, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(handle->domain));
+	for (pasid = first; !rc && pasid < first + 4096; pasid++)
+		rc = iommu_group_attach_handle(vtd->world.groups[0], pasid, handle);
+	KUNIT_EXPECT_EQ(test, rc, -ENOSPC);
+	KUNIT_EXPECT_EQ(test, pasid - 1 - first, 1024U);
+	for (pasid -= rc ? 1 : 0; pasid > first; pasid--)
+		iommu_group_detach_handle(vtd->world.groups[0], pasid - 1, handle);
+	iommu_domain_free(handle->domain);
+	expect_no_fault(test);
+}
+
 /* Scalable mode is a decision for the whole machine, but it matters only to a unit that can do it */
 static int vtd_init(struct kunit *test)
 {
@@ -295,6 +317,7 @@ static struct kunit_case vtd_cases[] = {
 	KUNIT_CASE(each_store_leaves_a_context_entry_that_is_one),
 	KUNIT_CASE(freed_tables_are_forgotten),
 	KUNIT_CASE_PARAM(removed_device_is_blocked, next_device),
+	KUNIT_CASE(domain_has_a_limit_of_attachments),
 	KUNIT_CASE_PARAM(random_steps_are_seen_as_they_should, next_slice),
 	KUNIT_CASE(steps_were_as_many_as_asked_for),
 	{}
