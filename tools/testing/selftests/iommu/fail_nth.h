@@ -43,7 +43,8 @@ static inline int may_fail_everywhere(void)
  */
 static inline int only_objects_may_fail(void)
 {
-	return write_file("/sys/kernel/debug/fail_page_alloc/min-order", "11");
+	return write_file("/sys/kernel/debug/fail_page_alloc/min-order", "11") ?:
+	       write_file("/sys/kernel/debug/failslab/cache-filter", "N");
 }
 
 /* The filter is for slab caches that were marked at boot: none are. */
@@ -75,6 +76,37 @@ static inline bool fail_happened(int fd)
 	while (pwrite(fd, "0", 1, 0) < 0)
 		;
 	return happened;
+}
+
+/* Points of the first pass, 0 while it lasts */
+static int first_pass;
+
+/*
+ * A sweep in two passes, numbered through from 1: small allocations and copies, then pages and copies. Each time
+ * fail_left_in_turn() must follow; it says whether @n + 1 is worth a try.
+ */
+static inline int fail_arm_in_turn(int fd, int n)
+{
+	int rc = 0;
+
+	if (n == 1) {
+		first_pass = 0;
+		rc = only_objects_may_fail();
+	} else if (n == first_pass + 1) {
+		rc = only_pages_may_fail();
+	}
+	fail_arm(fd, n - first_pass);
+	return rc;
+}
+
+static inline bool fail_left_in_turn(int fd, int n)
+{
+	if (fail_happened(fd))
+		return true;
+	if (first_pass)
+		return false;
+	first_pass = n;
+	return true;
 }
 
 /*

@@ -234,9 +234,9 @@ TEST_F_TIMEOUT(group, stays_as_it_was_when_a_step_fails, 600)
 		look(&before, self->iommufd, self->edu, variant->devices, self->id, at);
 		for (int n = 1, failed = 1, rc; failed; n++) {
 			ASSERT_GT(MANY, n);
-			fail_arm(self->nth, n);
+			ASSERT_EQ(0, fail_arm_in_turn(self->nth, n));
 			rc = move(&self->edu[who], self->id, step->to);
-			failed = fail_happened(self->nth);
+			failed = fail_left_in_turn(self->nth, n);
 			if (rc) {
 				failures++;
 				look(&after, self->iommufd, self->edu, variant->devices, self->id, at);

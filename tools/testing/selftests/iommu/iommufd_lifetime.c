@@ -813,9 +813,9 @@ TEST_F_TIMEOUT(fail, ioas_alloc, 120)
 		SKIP(return, NO_FAULT_INJECTION);
 
 	for (int n = 1, failed = 1, rc; failed && n < MANY; n++) {
-		fail_arm(self->nth, n);
+		ASSERT_EQ(0, fail_arm_in_turn(self->nth, n));
 		rc = ioas_alloc(self->iommufd, &id);
-		failed = fail_happened(self->nth);
+		failed = fail_left_in_turn(self->nth, n);
 		ASSERT_TRUE(failed || rc == 0) TH_LOG("no failure was left, and the call gave %d", rc);
 		if (rc)
 			failures++;
@@ -839,9 +839,9 @@ TEST_F_TIMEOUT(fail, map, 120)
 	ASSERT_EQ(0, vfio_attach(self->edu.fd, self->ioas, NULL));
 	/* page-table pages stay when a mapping goes, so every round takes addresses that have none yet */
 	for (int n = 1, failed = 1, rc; failed && n < MANY; n++) {
-		fail_arm(self->nth, n);
+		ASSERT_EQ(0, fail_arm_in_turn(self->nth, n));
 		rc = ioas_map_at(self->iommufd, self->ioas, self->mem, 20 * PAGE, iova);
-		failed = fail_happened(self->nth);
+		failed = fail_left_in_turn(self->nth, n);
 		ASSERT_TRUE(failed || rc == 0) TH_LOG("no failure was left, and the call gave %d", rc);
 		ASSERT_EQ_FOR(rc ? 0 : 80, vm_pin_kb(), "failure %d gave %d", n, rc);
 		ASSERT_EQ_FOR(rc ? 0 : 20, pages_pinned(), "failure %d gave %d", n, rc);
@@ -869,9 +869,9 @@ TEST_F_TIMEOUT(fail, map_that_failed_left_nothing, 120)
 		long faults = iommu_fault_count();
 
 		iova += 1UL << 30;
-		fail_arm(self->nth, n);
+		ASSERT_EQ(0, fail_arm_in_turn(self->nth, n));
 		rc = ioas_map_at(self->iommufd, self->ioas, mem, HUGE_PAGE, iova);
-		failed = fail_happened(self->nth);
+		failed = fail_left_in_turn(self->nth, n);
 		ASSERT_TRUE(failed || rc == 0) TH_LOG("no failure was left, and the call gave %d", rc);
 		if (rc) {
 			failures++;
@@ -896,9 +896,9 @@ TEST_F_TIMEOUT(fail, unmap_takes_all_or_nothing, 120)
 	ASSERT_EQ(0, vfio_attach(self->edu.fd, self->ioas, NULL));
 	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem, 20 * PAGE, IOVA));
 	for (int n = 1, failed = 1, rc; failed && n < MANY; n++) {
-		fail_arm(self->nth, n);
+		ASSERT_EQ(0, fail_arm_in_turn(self->nth, n));
 		rc = ioas_unmap(self->iommufd, self->ioas, IOVA, 20 * PAGE, NULL);
-		failed = fail_happened(self->nth);
+		failed = fail_left_in_turn(self->nth, n);
 		long pinned = pages_pinned();
 
 		ASSERT_TRUE(failed || rc == 0) TH_LOG("no failure was left, and the call gave %d", rc);
@@ -922,9 +922,9 @@ TEST_F_TIMEOUT(fail, hwpt_alloc, 120)
 
 	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem, 20 * PAGE, IOVA));
 	for (int n = 1, failed = 1, rc; failed && n < MANY; n++) {
-		fail_arm(self->nth, n);
+		ASSERT_EQ(0, fail_arm_in_turn(self->nth, n));
 		rc = hwpt_alloc(self->iommufd, self->edu.id, self->ioas, 0, &hwpt);
-		failed = fail_happened(self->nth);
+		failed = fail_left_in_turn(self->nth, n);
 		ASSERT_TRUE(failed || rc == 0) TH_LOG("no failure was left, and the call gave %d", rc);
 		ASSERT_EQ_FOR(rc ? 0 : 80, vm_pin_kb(), "failure %d gave %d", n, rc);
 		if (!rc)
@@ -946,9 +946,9 @@ TEST_F_TIMEOUT(fail, attach, 120)
 
 	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem, 20 * PAGE, IOVA));
 	for (int n = 1, failed = 1, rc; failed && n < MANY; n++) {
-		fail_arm(self->nth, n);
+		ASSERT_EQ(0, fail_arm_in_turn(self->nth, n));
 		rc = vfio_attach(self->edu.fd, self->ioas, NULL);
-		failed = fail_happened(self->nth);
+		failed = fail_left_in_turn(self->nth, n);
 		ASSERT_TRUE(failed || rc == 0) TH_LOG("no failure was left, and the call gave %d", rc);
 		ASSERT_EQ_FOR(rc ? 0 : 80, vm_pin_kb(), "failure %d gave %d", n, rc);
 		if (!rc)
@@ -976,9 +976,9 @@ TEST_F_TIMEOUT(fail, replace_keeps_the_old_translation, 240)
 	pattern_fill(old, BYTES, 14);
 	ASSERT_EQ(0, edu_load(&self->edu, IOVA, BYTES));
 	for (int n = 1, failed = 1, rc; failed && n < MANY; n++) {
-		fail_arm(self->nth, n);
+		ASSERT_EQ(0, fail_arm_in_turn(self->nth, n));
 		rc = vfio_attach(self->edu.fd, other, NULL);
-		failed = fail_happened(self->nth);
+		failed = fail_left_in_turn(self->nth, n);
 		ASSERT_TRUE(failed || rc == 0) TH_LOG("no failure was left, and the call gave %d", rc);
 		ASSERT_EQ_FOR(rc ? 80 : 120, vm_pin_kb(), "failure %d gave %d", n, rc);
 		memset(old + PAGE, 0, PAGE);
@@ -1032,9 +1032,9 @@ TEST_F_TIMEOUT(fail, bind, 120)
 		ASSERT_GT(MANY, n);
 		ASSERT_LE(0, iommufd);
 		ASSERT_EQ_FOR(0, edu_open(&edu, 1), "failure %d", n);
-		fail_arm(self->nth, n);
+		ASSERT_EQ(0, fail_arm_in_turn(self->nth, n));
 		rc = vfio_bind(edu.fd, iommufd, &edu.id);
-		failed = fail_happened(self->nth);
+		failed = fail_left_in_turn(self->nth, n);
 		ASSERT_TRUE(failed || rc == 0) TH_LOG("no failure was left, and the call gave %d", rc);
 		/* not bound at all, or entirely; and the same file may try again, for another owner */
 		ASSERT_EQ_FOR(rc ? -EINVAL : 0, vfio_detach(edu.fd), "failure %d gave %d", n, rc);
