@@ -373,7 +373,10 @@ void iommufd_detach_all(struct iommufd_member *member)
 	unsigned long pasid;
 	void *entry;
 
-	xa_for_each_start(&member->joined, pasid, entry, IOMMU_NO_PASID + 1)
+	xa_for_each_start(&member->joined, pasid, entry, IOMMU_NO_PASID + 1) {
 		iommufd_detach(member, pasid);
+		/* There may be a million */
+		cond_resched();
+	}
 	iommufd_detach(member, IOMMU_NO_PASID);
 }
