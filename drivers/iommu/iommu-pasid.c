@@ -12,8 +12,11 @@
  * Process address spaces (iommu_sva_bind_device()) have PASIDs from another range, given to devices of the kernel's
  * drivers. A group with an owner has no such driver; an entry that one left would be refused by the IOMMU driver.
  *
- * Locking: group->mutex covers the domain of each PASID and the PASIDs that are enabled.
+ * Locking: group->mutex covers the domain of each PASID and the PASIDs that are enabled. A user may have attached a
+ * million of them, so what goes through all lets others run in between.
  */
+#include <linux/sched.h>
+
 #include "iommu-priv.h"
 
 static int prepare(struct iommu_domain *new, struct iommu_domain *old, struct group_device *gdev, ioasid_t pasid)
@@ -101,6 +104,7 @@ static int join(struct iommu_group *group, struct group_device *gdev)
 		rc = prepare(handle->domain, NULL, gdev, pasid);
 		if (rc)
 			break;
+		cond_resched();
 	}
 
 	failed = pasid;
@@ -111,6 +115,7 @@ static int join(struct iommu_group *group, struct group_device *gdev)
 			handle->domain->ops->pasid_abort(handle->domain, gdev->dev, pasid);
 		else
 			handle->domain->ops->pasid_commit(handle->domain, NULL, gdev->dev, pasid);
+		cond_resched();
 	}
 	return rc;
 }
@@ -123,6 +128,7 @@ static void leave(struct iommu_group *group, struct group_device *gdev)
 	xa_for_each_start(&group->handles, pasid, handle, IOMMU_NO_PASID + 1) {
 		if (pasid < gdev->max_pasids)
 			dev_iommu_ops(gdev->dev)->pasid_remove(handle->domain, gdev->dev, pasid);
+		cond_resched();
 	}
 }
 
