@@ -9,6 +9,7 @@
  *
  * Locking: what a device is attached to changes under the mutex of its group; a page table has a lock of its own.
  */
+#include <linux/delay.h>
 #include <linux/log2.h>
 #include <linux/property.h>
 #include <linux/slab.h>
@@ -357,6 +358,9 @@ static void mock_release_device(struct device *dev)
 {
 	struct mock_device *mdev = to_mock_device(dev);
 
+	/* Hardware takes its time; a group that moves meanwhile leaves a domain which this device still uses */
+	if (mdev->sibling)
+		usleep_range(100, 200);
 	set_domain(dev, NULL);
 	WARN_ON(!xa_empty(&mdev->pasids) || mdev->pasids_enabled || !xa_empty(&mdev->prepared));
 }

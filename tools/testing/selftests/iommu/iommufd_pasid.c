@@ -704,6 +704,42 @@ TEST_F(group, two_movers_of_one_slot)
 	EXPECT_EQ(0, detach(self, 0, PASID));
 }
 
+/* Moves a device to one page table after the other, each made for that, and destroys the one that it left. */
+static void *move_and_destroy(void *arg)
+{
+	struct mover *m = arg;
+	uint32_t left = 0;
+
+	for (; mover_goes_on(m); m->rounds++) {
+		uint32_t to, pt;
+
+		m->rc = hwpt_alloc(m->fd, m->dev->id, *m->table, IOMMU_HWPT_ALLOC_PASID, &to);
+		pt = to;
+		if (!m->rc)
+			m->rc = mock_device_replace(m->fd, m->dev->stdev, &pt);
+		if (!m->rc && left)
+			m->rc = iommu_destroy(m->fd, left);
+		left = to;
+	}
+	return NULL;
+}
+
+/* Until its IOMMU has forgotten it a device is attached to what the group had: that does not go in between. */
+TEST_F(group, siblings_are_unplugged_while_the_group_moves)
+{
+	struct mover mover = { .fd = self->fd, .dev = &self->dev[0], .table = self->ioas };
+	struct mock_device sibling;
+	pthread_t thread;
+
+	ASSERT_EQ(0, attach_rid(self, 0, self->table[0]));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, move_and_destroy, &mover));
+	for (int i = 0; i < 100; i++) {
+		ASSERT_EQ(0, mock_device_plug(self->fd, 0, self->dev[0].stdev, 0, 0, 0, &sibling));
+		ASSERT_EQ(0, iommu_destroy(self->fd, sibling.stdev));
+	}
+	end_mover(_metadata, thread, &mover, 0);
+}
+
 /* What is mapped while the group moves is there in the end, wherever it is then, and what is unmapped is not. */
 TEST_F(group, maps_while_the_group_moves)
 {
