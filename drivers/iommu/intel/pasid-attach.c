@@ -20,7 +20,8 @@
  *		PASID								sections 6.5.2.3, 6.5.2.4
  *	D	device-TLB, when the device has ATS on: all of one PASID, or of the
  *		requests without one						sections 6.5.2.5, 6.5.2.6
- *	Q	page requests on their way, when the device has PRI on		section 7.10
+ *	Q	page requests with the PASID on their way, when the device has
+ *		PRI on; Linux 6.1 refuses those without one as they come	section 7.10
  *
  * Q comes last, as it sleeps: a request that the old translation caused may be answered when the new one is there.
  *
