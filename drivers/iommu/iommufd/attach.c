@@ -283,8 +283,8 @@ static struct iommufd_hwpt *txn_record(struct attach_txn *txn)
  * -EINVAL if the page table does not fit a device, is not made for PASIDs where they are used, or the device cannot
  * send @pasid, or a page table with a fault queue meets a group of several devices; -EADDRINUSE if a region the group
  * reserves is mapped or promised; -EBUSY if the group's domain is in other hands or a device of it is being reset;
- * -EOPNOTSUPP if the driver cannot replace, or the platform's MSI doorbells are translated; -ENOMEM; -EINTR; what
- * @report says.
+ * -EOPNOTSUPP if the driver cannot replace, or the platform's MSI doorbells are translated; -ENOSPC if the IOMMU takes
+ * no more page tables, or attachments of this one; -ENOMEM; -EINTR; what @report says.
  */
 int iommufd_attach(struct iommufd_member *member, ioasid_t pasid, struct iommufd_hwpt *hwpt, unsigned int how,
 		   iommufd_report_fn report, void *data, struct iommufd_hwpt **left)
