@@ -227,6 +227,40 @@ static void freed_tables_are_forgotten(struct kunit *test)
 	expect_no_fault(test);
 }
 
+/* Who has a PASID keeps it: a domain, or the address space of a process */
+static void shared_virtual_addressing_stands_beside(struct kunit *test)
+{
+	static const u32 pasid = 77;
+	struct vtd_world *vtd = test->priv;
+	struct intel_iommu *iommu = &vtd->unit.iommu;
+	pgd_t *pgd = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	struct iommu_attach_handle handle;
+	struct pasid_entry *entry, before;
+	struct device *dev;
+
+	KUNIT_ASSERT_NOT_NULL(test, pgd);
+	start_world(test, true, walk_seed);
+	dev = &vtd->world.devices[0]->dev;
+	handle.domain = vtd->walker.domains[0].domain;
+
+	KUNIT_ASSERT_EQ(test, intel_pasid_setup_first_level(iommu, dev, pgd, pasid, FLPT_DEFAULT_DID, 0), 0);
+	entry = intel_pasid_get_entry(dev, pasid);
+	before = *entry;
+	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(vtd->world.groups[0], pasid, &handle), -EBUSY);
+	KUNIT_EXPECT_FALSE(test, memcmp(entry, &before, sizeof(before)));
+	intel_pasid_tear_down_entry(iommu, dev, pasid, false);
+
+	KUNIT_ASSERT_EQ(test, iommu_group_attach_handle(vtd->world.groups[0], pasid, &handle), 0);
+	before = *entry;
+	KUNIT_EXPECT_EQ(test, intel_pasid_setup_first_level(iommu, dev, pgd, pasid, FLPT_DEFAULT_DID, 0), -EBUSY);
+	KUNIT_EXPECT_FALSE(test, memcmp(entry, &before, sizeof(before)));
+	iommu_group_detach_handle(vtd->world.groups[0], pasid, &handle);
+
+	KUNIT_EXPECT_EQ(test, intel_pasid_setup_first_level(iommu, dev, pgd, pasid, FLPT_DEFAULT_DID, 0), 0);
+	intel_pasid_tear_down_entry(iommu, dev, pasid, false);
+	expect_no_fault(test);
+}
+
 /* Whatever is attached to a device that is pulled, nothing of it is left, and its sibling goes on */
 static void removed_device_is_blocked(struct kunit *test)
 {
@@ -318,6 +352,7 @@ static struct kunit_case vtd_cases[] = {
 	KUNIT_CASE(freed_tables_are_forgotten),
 	KUNIT_CASE_PARAM(removed_device_is_blocked, next_device),
 	KUNIT_CASE(domain_has_a_limit_of_attachments),
+	KUNIT_CASE(shared_virtual_addressing_stands_beside),
 	KUNIT_CASE_PARAM(random_steps_are_seen_as_they_should, next_slice),
 	KUNIT_CASE(steps_were_as_many_as_asked_for),
 	{}
