@@ -313,6 +313,9 @@ static void exchange_contexts(struct dmar_domain *new, struct device_domain_info
 
 	visit_rids(info, exchange_context, &to);
 	iommu->flush.flush_iotlb(iommu, did_old, 0, 0, DMA_TLB_DSI_FLUSH);
+	/* It may be a hypervisor's, which looks at the entries of the domain that is named */
+	if (cap_caching_mode(iommu->cap))
+		iommu->flush.flush_iotlb(iommu, to.did, 0, 0, DMA_TLB_DSI_FLUSH);
 	if (info->ats_enabled && pci_device_is_present(to_pci_dev(info->dev)))
 		__iommu_flush_dev_iotlb(info, 0, 64 - VTD_PAGE_SHIFT);
 }

@@ -9,7 +9,7 @@
  * 6.5.3.3):
  *
  *	from		to		order
- *	absent		any		upper pieces; first piece with P; with caching mode: C (domain ids 0 and new), T
+ *	absent		any		upper pieces; first piece with P
  *	second level	second level	first piece exchanged; C, T, D of the old one; Q
  *	any other	any other	P off; C, T, D of the old one; upper pieces; first piece with P; Q
  *	any		absent		P off; C, T, D of the old one; the rest off; Q
@@ -22,6 +22,9 @@
  *		requests without one						sections 6.5.2.5, 6.5.2.6
  *	Q	page requests with the PASID on their way, when the device has
  *		PRI on; Linux 6.1 refuses those without one as they come	section 7.10
+ *
+ * Hardware with caching mode also remembers that an entry was absent. With it a present entry is followed by C under
+ * domain id 0, and C and T of the new one (section 6.1).
  *
  * Q comes last, as it sleeps: a request that the old translation caused may be answered when the new one is there.
  *
@@ -113,18 +116,39 @@ static void flush_device_tlb(struct device_domain_info *info, u32 pasid, u64 add
 	quirk_extra_dev_tlb_flush(info, addr, order, pasid, info->ats_qdep);
 }
 
-/* All that hardware may remember of what an entry was */
-static void flush_entry(struct device_domain_info *info, u32 pasid, struct pasid_entry *was)
+static void flush_iommu(struct intel_iommu *iommu, u32 pasid, struct pasid_entry *entry)
 {
-	struct intel_iommu *iommu = info->iommu;
-	u16 did = was->val[1];
+	u16 did = entry->val[1];
 
 	qi_flush_pasid_cache(iommu, did, QI_PC_PASID_SEL, pasid);
-	if (pasid_pte_get_pgtt(was) == PASID_ENTRY_PGTT_FL_ONLY || pasid_pte_get_pgtt(was) == PASID_ENTRY_PGTT_PT)
+	if (pasid_pte_get_pgtt(entry) == PASID_ENTRY_PGTT_FL_ONLY || pasid_pte_get_pgtt(entry) == PASID_ENTRY_PGTT_PT)
 		qi_flush_piotlb(iommu, did, pasid, 0, -1, 0);
 	else
 		iommu->flush.flush_iotlb(iommu, did, 0, 0, DMA_TLB_DSI_FLUSH);
+}
+
+/* All that hardware may remember of what an entry was */
+static void flush_old(struct device_domain_info *info, u32 pasid, struct pasid_entry *was)
+{
+	flush_iommu(info->iommu, pasid, was);
 	flush_device_tlb(info, pasid, 0, 64 - VTD_PAGE_SHIFT);
+}
+
+/*
+ * With caching mode the IOMMU may remember that the entry was absent, under the reserved domain id as
+ * domain_context_mapping_one() says. And it may be a hypervisor's, which looks at the entries of the domain that is
+ * named.
+ */
+static void flush_new(struct device_domain_info *info, u32 pasid, struct pasid_entry *new)
+{
+	struct intel_iommu *iommu = info->iommu;
+
+	if (!cap_caching_mode(iommu->cap)) {
+		iommu_flush_write_buffer(iommu);
+		return;
+	}
+	qi_flush_pasid_cache(iommu, 0, QI_PC_PASID_SEL, pasid);
+	flush_iommu(iommu, pasid, new);
 }
 
 static void write_first_piece(struct pasid_entry *entry, u64 lo, u64 hi)
@@ -153,7 +177,7 @@ static void take_away(struct device_domain_info *info, u32 pasid, struct pasid_e
 
 	WRITE_ONCE(entry->val[0], was.val[0] & ~(u64)PASID_PTE_PRESENT);
 	__iommu_flush_cache(info->iommu, entry, sizeof(*entry));
-	flush_entry(info, pasid, &was);
+	flush_old(info, pasid, &was);
 }
 
 /**
@@ -185,24 +209,15 @@ void __intel_pasid_set(struct device_domain_info *info, u32 pasid, struct dmar_d
 	if (pasid_pte_is_present(&was) && intel_pasid_is_seamless(&was, &new)) {
 		intel_exchange(entry->val, new.val[0], new.val[1]);
 		__iommu_flush_cache(iommu, entry, sizeof(*entry));
-		flush_entry(info, pasid, &was);
-		return;
-	}
-
-	if (pasid_pte_is_present(&was))
-		take_away(info, pasid, entry);
-	write_upper_pieces(entry, &new);
-	write_first_piece(entry, new.val[0], new.val[1]);
-	__iommu_flush_cache(iommu, entry, sizeof(*entry));
-
-	if (cap_caching_mode(iommu->cap)) {
-		/* What was seen absent is remembered under the reserved id, see domain_context_mapping_one() */
-		qi_flush_pasid_cache(iommu, 0, QI_PC_PASID_SEL, pasid);
-		qi_flush_pasid_cache(iommu, new.val[1], QI_PC_PASID_SEL, pasid);
-		qi_flush_piotlb(iommu, new.val[1], pasid, 0, -1, 0);
+		flush_old(info, pasid, &was);
 	} else {
-		iommu_flush_write_buffer(iommu);
+		if (pasid_pte_is_present(&was))
+			take_away(info, pasid, entry);
+		write_upper_pieces(entry, &new);
+		write_first_piece(entry, new.val[0], new.val[1]);
+		__iommu_flush_cache(iommu, entry, sizeof(*entry));
 	}
+	flush_new(info, pasid, &new);
 }
 
 /* The counterpart, with the same contract */
