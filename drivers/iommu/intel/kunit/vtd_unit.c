@@ -162,7 +162,7 @@ static void flush_device_tlb(struct vtd_unit *unit, const u64 *qw)
 
 static void flush_pasid_device_tlb(struct vtd_unit *unit, const u64 *qw)
 {
-	struct walk_key key = { qw[0] >> 16 & 0xffff, qw[0] >> 32 & 0xfffff, WALK_ANY };
+	struct walk_key key = { qw[0] >> 16 & 0xffff, (qw[0] >> 32 & 0xfffff) ?: VTD_PASID_ZERO, WALK_ANY };
 
 	set_device_range(&key, qw[1] & VTD_PAGE_MASK, qw[1] & QI_DEV_EIOTLB_SIZE);
 	walk_cache_flush(&unit->device_tlb, &key);

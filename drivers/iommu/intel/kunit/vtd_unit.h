@@ -11,6 +11,7 @@
 #include "../pasid.h"
 
 #define VTD_SEGMENT	0x7e57
+#define VTD_PASID_ZERO	BIT(20)		/* in the tags of a device-TLB: a PASID, and it is 0 */
 
 /*
  * struct vtd_unit - VT-d in software

@@ -353,6 +353,16 @@ static bool uses_device_tlb(struct vtd_unit *unit, u32 source)
 	return true;
 }
 
+/* A device with PASIDs may say that it has number 0: that leads to the same entry, and is remembered as what it says */
+static u32 device_tlb_pasid(struct vtd_unit *unit, u32 source, u32 pasid)
+{
+	int i = function_of(unit, source);
+
+	if (pasid || i < 0 || !soft_pci_pasid_enabled(&unit->pci->functions[i]) || !sometimes(unit))
+		return pasid;
+	return VTD_PASID_ZERO;
+}
+
 /**
  * vtd_walk() - Translate an access of a device
  * @walk_unit: the unit
@@ -368,6 +378,7 @@ void vtd_walk(struct walk_unit *walk_unit, u32 source, u32 pasid, u64 iova, stru
 	bool ats = uses_device_tlb(unit, source);
 	struct where where = {};
 
+	key.pasid = device_tlb_pasid(unit, source, pasid);
 	if (ats && sometimes(unit) && recall_translation(&unit->device_tlb, &key, result))
 		return;
 	if (!find_tables(unit, source, pasid, &where, result))
