@@ -522,6 +522,88 @@ static int map_new_dmabuf(struct world *w)
 	return get_dmabuf(w) ?: map_dmabuf(w);
 }
 
+static int new_parent(struct world *w)
+{
+	return hwpt_alloc(w->iommufd, w->dev[0].id, w->ioas[0], IOMMU_HWPT_ALLOC_NEST_PARENT, &w->hwpt);
+}
+
+static int new_nested_on(struct world *w, uint32_t under, uint32_t queue)
+{
+	uint32_t id;
+	int rc = nested_alloc(w->iommufd, w->dev[0].id, under, 0, queue, &id);
+
+	if (!rc)
+		w->out[0] = id;
+	return rc;
+}
+
+static int new_nested(struct world *w)
+{
+	return new_nested_on(w, w->hwpt, 0);
+}
+
+static int new_viommu(struct world *w)
+{
+	int rc = viommu_alloc(w->iommufd, w->dev[0].id, w->hwpt, &w->viommu);
+
+	w->out[0] = w->viommu;
+	return rc;
+}
+
+static int parent_and_viommu(struct world *w)
+{
+	return new_parent(w) ?: new_viommu(w);
+}
+
+static int new_nested_in_viommu(struct world *w)
+{
+	return new_nested_on(w, w->viommu, 0);
+}
+
+/* Its file is where that of an access would be, and is closed like it */
+static int new_queue(struct world *w)
+{
+	int fd = fault_queue_alloc(w->iommufd, &w->queue);
+
+	if (fd < 0)
+		return fd;
+	w->access = fd;
+	w->out[0] = w->queue;
+	return 0;
+}
+
+static int parent_and_queue(struct world *w)
+{
+	return new_parent(w) ?: new_queue(w);
+}
+
+static int new_nested_with_queue(struct world *w)
+{
+	return new_nested_on(w, w->hwpt, w->queue);
+}
+
+static int table_with_queue(struct world *w)
+{
+	return new_queue(w) ?: faulting_alloc(w->iommufd, w->dev[0].id, w->ioas[0], 0, w->queue, &w->hwpt);
+}
+
+static int page_requested(struct world *w)
+{
+	return table_with_queue(w) ?: replace_by_table(w) ?: fault_send(w->iommufd, w->dev[0].id, 0, 5, 0x5000);
+}
+
+static int read_request(struct world *w)
+{
+	struct iommu_hwpt_pgfault record;
+	ssize_t n = fault_read(w->access, &record, 1);
+
+	if (n != sizeof(record))
+		return n < 0 ? n : -EIO;
+	w->out[0] = record.addr;
+	w->out[1] = record.grpid;
+	return 0;
+}
+
 FIXTURE_VARIANT(command)
 {
 	struct command c;
@@ -637,6 +719,17 @@ COMMAND(new_device_in_group_with_pasids) { { new_member, .members = 1, .at_table
 	.least = 20 } };
 COMMAND(destroy_device_with_pasids) { { destroy_member, .members = 2, .at_table = true, .setup = with_pasids,
 	.least = 1 } };
+
+COMMAND(hwpt_alloc_nested) { { new_nested, .setup = new_parent, .areas = { ALL }, .tables = { 1 }, .least = 5 } };
+COMMAND(hwpt_alloc_nested_with_queue) { { new_nested_with_queue, .setup = parent_and_queue, .tables = { 1 },
+	.least = 5 } };
+COMMAND(viommu_alloc) { { new_viommu, .setup = new_parent, .tables = { 1 }, .least = 4 } };
+COMMAND(hwpt_alloc_nested_in_viommu) { { new_nested_in_viommu, .setup = parent_and_viommu, .tables = { 1 },
+	.least = 5 } };
+COMMAND(fault_queue_alloc) { { new_queue, .least = 4 } };
+COMMAND(replace_by_table_with_queue) { { replace_by_table, .setup = table_with_queue, .areas = { ALL },
+	.tables = { 1 }, .least = 2 } };
+COMMAND(read_page_request) { { read_request, .setup = page_requested, .tables = { 1 }, .least = 1 } };
 
 COMMAND(create_access) { { new_access, .areas = { ALL }, .least = 4 } };
 COMMAND(create_pinning_access) { { new_pinning_access, .areas = { ALIGNED }, .tables = { 1 }, .least = 4 } };

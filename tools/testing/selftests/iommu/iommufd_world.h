@@ -9,7 +9,7 @@
 #define SELFTESTS_IOMMUFD_WORLD_H
 
 #include "iommu_test.h"
-#include "iommufd_test_client.h"
+#include "iommufd_guest.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -43,6 +43,7 @@ struct text {
 struct world {
 	int iommufd, file, access, dmabuf;
 	uint32_t ioas[2], scratch, hwpt;
+	uint32_t queue, viommu;
 	uint32_t last_id;
 	struct mock_device dev[2];
 	/* a group of devices, and page tables for PASIDs too: two of the first address space, one of the second */
@@ -307,6 +308,18 @@ static inline bool see_ioas(const struct world *w, uint32_t id, struct text *t)
 	return true;
 }
 
+/* What a guest writes, or makes such things in: only these can be asked whether they know a way to invalidate. */
+static inline bool see_guest(const struct world *w, uint32_t id, struct text *t)
+{
+	uint32_t num = 0;
+	int rc = hwpt_invalidate(w->iommufd, id, GUEST_INVALIDATE, NULL, 0, &num);
+
+	if (rc && rc != -EOPNOTSUPP)
+		return false;
+	put(t, "%u: %s\n", id, rc ? "vIOMMU" : "nested page table");
+	return true;
+}
+
 /* A bound device, or the handle by which it is destroyed: asked to go nowhere, only the latter knows that it cannot. */
 static inline void see_device(const struct world *w, uint32_t id, struct text *t)
 {
@@ -449,7 +462,7 @@ static inline void see(const struct world *w, struct text *t)
 	for (uint32_t id = 1; id <= w->last_id; id++) {
 		if (!mock_check_map(w->iommufd, id, 0, 0, NULL))
 			put(t, "%u: page table\n", id);
-		else if (!see_ioas(w, id, t))
+		else if (!see_ioas(w, id, t) && !see_guest(w, id, t))
 			see_device(w, id, t);
 	}
 	see_places(w, t);
