@@ -682,23 +682,21 @@ COMMAND(replace_ioas_by_hwpt) { { replace_by_table, .areas = { ALL }, .tables = 
 COMMAND(replace_hwpt_by_ioas) { { replace_by_ioas, .areas = { ALL, ALIGNED }, .tables = { 2, 1 }, .setup = on_table,
 	.least = 8 } };
 
-COMMAND(attach_one) { { attach_group, .members = 1, .areas = { ALL }, .least = 5 } };
-COMMAND(attach_group_of_2) { { attach_group, .members = 2, .areas = { ALL }, .least = 6 } };
-COMMAND(attach_group_of_3) { { attach_group, .members = 3, .areas = { ALL }, .least = 7 } };
-COMMAND(attach_group_to_ioas) { { attach_group_to_ioas, .members = 3, .areas = { ALL }, .least = 15 } };
+COMMAND(attach_one) { { attach_group, .members = 1, .least = 5 } };
+COMMAND(attach_group_of_2) { { attach_group, .members = 2, .least = 6 } };
+COMMAND(attach_group_of_3) { { attach_group, .members = 3, .least = 7 } };
+COMMAND(attach_group_to_ioas) { { attach_group_to_ioas, .members = 3, .areas = { PLACE(SMALL) }, .least = 10 } };
 COMMAND(join_group_of_2) { { join_group, .members = 2, .setup = first_at_table, .least = 4 } };
 COMMAND(join_group_of_3) { { join_group, .members = 3, .setup = first_at_table, .least = 5 } };
-COMMAND(replace_one) { { replace_group, .members = 1, .at_table = true, .areas = { ALL }, .least = 3 } };
-COMMAND(replace_group_of_2) { { replace_group, .members = 2, .at_table = true, .areas = { ALL }, .least = 4 } };
-COMMAND(replace_group_of_3) { { replace_group, .members = 3, .at_table = true, .areas = { ALL }, .least = 5 } };
-COMMAND(replace_one_by_other) { { replace_group_by_other, .members = 1, .at_table = true, .areas = { ALL, ALIGNED },
-	.least = 5 } };
-COMMAND(replace_group_of_2_by_other) { { replace_group_by_other, .members = 2, .at_table = true,
-	.areas = { ALL, ALIGNED }, .least = 8 } };
+COMMAND(replace_one) { { replace_group, .members = 1, .at_table = true, .least = 3 } };
+COMMAND(replace_group_of_2) { { replace_group, .members = 2, .at_table = true, .least = 4 } };
+COMMAND(replace_group_of_3) { { replace_group, .members = 3, .at_table = true, .least = 5 } };
+COMMAND(replace_one_by_other) { { replace_group_by_other, .members = 1, .at_table = true, .least = 5 } };
+COMMAND(replace_group_of_2_by_other) { { replace_group_by_other, .members = 2, .at_table = true, .least = 8 } };
 COMMAND(replace_group_of_3_by_other) { { replace_group_by_other, .members = 3, .at_table = true,
-	.areas = { ALL, ALIGNED }, .least = 11 } };
-COMMAND(replace_group_by_ioas) { { replace_group_by_ioas, .members = 3, .at_table = true, .areas = { ALL, ALIGNED },
-	.least = 18 } };
+	.areas = { PLACE(SMALL), PLACE(NEXT) }, .least = 11 } };
+COMMAND(replace_group_by_ioas) { { replace_group_by_ioas, .members = 3, .at_table = true,
+	.areas = { PLACE(SMALL), PLACE(NEXT) }, .least = 12 } };
 COMMAND(replace_group_beside_pasids) { { replace_group_by_other, .members = 3, .at_table = true,
 	.setup = with_pasids, .least = 11 } };
 COMMAND(detach_one) { { detach_group, .members = 1, .at_table = true, .least = 1 } };
