@@ -412,7 +412,7 @@ TEST_F_TIMEOUT(unplug, process_is_killed_in_each_state, 300)
 	sigaddset(&ready, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &ready, NULL);
 	for (enum state now = BOUND; now < STATES; now++) {
-		for (int round = 0; round < (now >= REPLACING ? 4 : 1); round++) {
+		for (int round = 0; round < (now >= REPLACING ? 2 : 1); round++) {
 			pid_t pid;
 
 			edu_close(goes);
