@@ -75,7 +75,7 @@ static const struct iommufd_ioctl_entry ioctl_table[] = {
 	ENTRY(IOMMU_HWPT_ALLOC,		iommu_hwpt_alloc,	__reserved,		iommufd_ioctl_hwpt_alloc),
 	ENTRY(IOMMU_GET_HW_INFO,	iommu_hw_info,		__reserved,		iommufd_ioctl_get_hw_info),
 	ENTRY(IOMMU_HWPT_INVALIDATE,	iommu_hwpt_invalidate,	__reserved,		iommufd_ioctl_hwpt_invalidate),
-	ENTRY(IOMMU_FAULT_QUEUE_ALLOC,	iommu_fault_alloc,	out_fault_fd,		iommufd_ioctl_fault_queue_alloc),
+	ENTRY(IOMMU_FAULT_QUEUE_ALLOC,	iommu_fault_alloc,	out_fault_fd,	iommufd_ioctl_fault_queue_alloc),
 	ENTRY(IOMMU_VIOMMU_ALLOC,	iommu_viommu_alloc,	out_viommu_id,		iommufd_ioctl_viommu_alloc),
 	ENTRY(IOMMU_VDEVICE_ALLOC,	iommu_vdevice_alloc,	virt_id,		iommufd_ioctl_vdevice_alloc),
 	ENTRY(IOMMU_IOAS_CHANGE_PROCESS, iommu_ioas_change_process, __reserved,	iommufd_ioctl_ioas_change_process),

@@ -327,7 +327,6 @@ static void replace_asks_all_before_it_moves_one(struct kunit *test)
 static void refused_replace_is_undone_backwards(struct kunit *test)
 {
 	struct iommu_attach_handle first, second;
-	ioasid_t pasid;
 
 	start(test, &script_bus, &script_ops);
 	own(test);
@@ -348,13 +347,27 @@ static void refused_replace_is_undone_backwards(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_group_replace_handle(script.group, IOMMU_NO_PASID, &second, &first), -EBUSY);
 	expect_calls(test, "");
 	KUNIT_EXPECT_EQ(test, iommu_group_replace_handle(script.group, IOMMU_NO_PASID, &first, &second), 0);
+	expect_calls(test, "prepare0 prepare1 prepare2 commit0 commit1 commit2");
 	iommu_group_detach_handle(script.group, IOMMU_NO_PASID, &second);
+	disown();
+	iommu_domain_free(first.domain);
+	iommu_domain_free(second.domain);
+}
 
-	for (pasid = 0; pasid < DEVICES; pasid++)
-		KUNIT_EXPECT_EQ(test, iommu_device_enable_pasid(device(pasid)), 0);
+static void refused_pasid_is_undone_backwards(struct kunit *test)
+{
+	struct iommu_attach_handle first, second;
+	unsigned int i;
+
+	start(test, &script_bus, &script_ops);
+	own(test);
+	first = handle_of_new_domain(test);
+	second = handle_of_new_domain(test);
+	for (i = 0; i < DEVICES; i++)
+		KUNIT_EXPECT_EQ(test, iommu_device_enable_pasid(device(i)), 0);
+	forget_calls();
 	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(script.group, 7, &first), 0);
-	expect_calls(test, "prepare0 prepare1 prepare2 commit0 commit1 commit2 attach0 attach1 attach2 "
-		     "enable0 enable1 enable2 prepare0/7 prepare1/7 prepare2/7 commit0/7 commit1/7 commit2/7");
+	expect_calls(test, "prepare0/7 prepare1/7 prepare2/7 commit0/7 commit1/7 commit2/7");
 	script.refuse = "change1/7";
 	KUNIT_EXPECT_EQ(test, iommu_group_replace_handle(script.group, 7, &first, &second), -ENOSPC);
 	expect_calls(test, "change0/7 change1/7 abort0/7");
@@ -477,6 +490,7 @@ static void old_driver_attaches_and_refuses_to_replace(struct kunit *test)
 static struct kunit_case replace_cases[] = {
 	KUNIT_CASE(replace_asks_all_before_it_moves_one),
 	KUNIT_CASE(refused_replace_is_undone_backwards),
+	KUNIT_CASE(refused_pasid_is_undone_backwards),
 	KUNIT_CASE(device_that_comes_later_gets_the_pasids_of_its_group),
 	KUNIT_CASE(what_does_not_fit_asks_no_driver),
 	KUNIT_CASE(old_driver_attaches_and_refuses_to_replace),
