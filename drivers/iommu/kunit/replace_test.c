@@ -290,9 +290,10 @@ static void own(struct kunit *test)
 	forget_calls();
 }
 
+/* By any device that is left */
 static void disown(void)
 {
-	iommu_device_release_dma_owner(device(0));
+	iommu_device_release_dma_owner(device(script.devices[0] ? 0 : 1));
 }
 
 static struct iommu_attach_handle handle_of_new_domain(struct kunit *test)
@@ -303,35 +304,43 @@ static struct iommu_attach_handle handle_of_new_domain(struct kunit *test)
 	return handle;
 }
 
+/* Two domains for a group that has an owner */
+static void start_with_two(struct kunit *test, struct iommu_attach_handle *first, struct iommu_attach_handle *second)
+{
+	start(test, &script_bus, &script_ops);
+	own(test);
+	*first = handle_of_new_domain(test);
+	*second = handle_of_new_domain(test);
+}
+
+static void end_with_two(struct iommu_attach_handle *first, struct iommu_attach_handle *second)
+{
+	disown();
+	iommu_domain_free(first->domain);
+	iommu_domain_free(second->domain);
+}
+
 /* ---- cases ---- */
 
 static void replace_asks_all_before_it_moves_one(struct kunit *test)
 {
 	struct iommu_attach_handle first, second;
 
-	start(test, &script_bus, &script_ops);
-	own(test);
-	first = handle_of_new_domain(test);
-	second = handle_of_new_domain(test);
+	start_with_two(test, &first, &second);
 	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(script.group, IOMMU_NO_PASID, &first), 0);
 	expect_calls(test, "attach0 attach1 attach2");
 	KUNIT_EXPECT_EQ(test, iommu_group_replace_handle(script.group, IOMMU_NO_PASID, &first, &second), 0);
 	expect_calls(test, "prepare0 prepare1 prepare2 commit0 commit1 commit2");
 	iommu_group_detach_handle(script.group, IOMMU_NO_PASID, &second);
 	expect_calls(test, "attach0 attach1 attach2");
-	disown();
-	iommu_domain_free(first.domain);
-	iommu_domain_free(second.domain);
+	end_with_two(&first, &second);
 }
 
 static void refused_replace_is_undone_backwards(struct kunit *test)
 {
 	struct iommu_attach_handle first, second;
 
-	start(test, &script_bus, &script_ops);
-	own(test);
-	first = handle_of_new_domain(test);
-	second = handle_of_new_domain(test);
+	start_with_two(test, &first, &second);
 	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(script.group, IOMMU_NO_PASID, &first), 0);
 	expect_calls(test, "attach0 attach1 attach2");
 
@@ -349,9 +358,7 @@ static void refused_replace_is_undone_backwards(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_group_replace_handle(script.group, IOMMU_NO_PASID, &first, &second), 0);
 	expect_calls(test, "prepare0 prepare1 prepare2 commit0 commit1 commit2");
 	iommu_group_detach_handle(script.group, IOMMU_NO_PASID, &second);
-	disown();
-	iommu_domain_free(first.domain);
-	iommu_domain_free(second.domain);
+	end_with_two(&first, &second);
 }
 
 static void refused_pasid_is_undone_backwards(struct kunit *test)
@@ -359,10 +366,7 @@ static void refused_pasid_is_undone_backwards(struct kunit *test)
 	struct iommu_attach_handle first, second;
 	unsigned int i;
 
-	start(test, &script_bus, &script_ops);
-	own(test);
-	first = handle_of_new_domain(test);
-	second = handle_of_new_domain(test);
+	start_with_two(test, &first, &second);
 	for (i = 0; i < DEVICES; i++)
 		KUNIT_EXPECT_EQ(test, iommu_device_enable_pasid(device(i)), 0);
 	forget_calls();
@@ -377,19 +381,14 @@ static void refused_pasid_is_undone_backwards(struct kunit *test)
 	script.refuse = NULL;
 	iommu_group_detach_handle(script.group, 7, &first);
 	expect_calls(test, "remove0/7 remove1/7 remove2/7");
-	disown();
-	iommu_domain_free(first.domain);
-	iommu_domain_free(second.domain);
+	end_with_two(&first, &second);
 }
 
 static void device_that_comes_later_gets_the_pasids_of_its_group(struct kunit *test)
 {
 	struct iommu_attach_handle narrow, wide;
 
-	start(test, &script_bus, &script_ops);
-	own(test);
-	narrow = handle_of_new_domain(test);
-	wide = handle_of_new_domain(test);
+	start_with_two(test, &narrow, &wide);
 	script.devices[1]->pasids = 10;
 	KUNIT_EXPECT_EQ(test, iommu_device_enable_pasid(device(0)), 0);
 	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(script.group, 5, &narrow), 0);
@@ -423,9 +422,7 @@ static void device_that_comes_later_gets_the_pasids_of_its_group(struct kunit *t
 	iommu_group_detach_handle(script.group, 5, &narrow);
 	iommu_group_detach_handle(script.group, 6, &narrow);
 	expect_calls(test, "");
-	iommu_device_release_dma_owner(device(1));
-	iommu_domain_free(narrow.domain);
-	iommu_domain_free(wide.domain);
+	end_with_two(&narrow, &wide);
 }
 
 static void what_does_not_fit_asks_no_driver(struct kunit *test)
