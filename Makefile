@@ -20,7 +20,7 @@ CHECK_GROUPS := harness patches static abi kunit guest
 help:
 	@echo 'make run         the demonstration: an emulated device does DMA through /dev/iommu, every line checked'
 	@echo 'make check       every test; the last line is "N passed, N failed, N skipped"; T=name selects'
-	@echo 'make check-full  make check with longer random runs'
+	@echo 'make check-full  make check with longer random runs: the walker does 1,000,000 steps, not 200,000'
 	@echo 'make conformance upstream'"'"'s own selftests, from the newest kernel source that Debian has, on this kernel: a table'
 	@echo 'make kernel      build the test kernel; "make -s kernel" prints the path of its image as the last line'
 	@echo 'make shell       a guest with a shell on this terminal'
