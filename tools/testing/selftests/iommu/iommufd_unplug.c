@@ -324,7 +324,7 @@ static void take_back(struct __test_metadata *_metadata, struct scene *s, const 
 		ASSERT_EQ(0, vfio_detach(s->edu[i].fd));
 }
 
-TEST_F_TIMEOUT(unplug, removed_in_each_state, 300)
+TEST_F_TIMEOUT(unplug, removed_in_each_state, 600)
 {
 	struct scene *s = &self->scene;
 
@@ -338,7 +338,7 @@ TEST_F_TIMEOUT(unplug, removed_in_each_state, 300)
 	EXPECT_EQ(s->faults, iommu_fault_count());
 }
 
-TEST_F_TIMEOUT(unplug, taken_by_its_driver_in_each_state, 300)
+TEST_F_TIMEOUT(unplug, taken_by_its_driver_in_each_state, 600)
 {
 	struct scene *s = &self->scene;
 	char driver[64];
@@ -352,7 +352,7 @@ TEST_F_TIMEOUT(unplug, taken_by_its_driver_in_each_state, 300)
 }
 
 /* Removed and found again while the other is moved about, it is translated as that one as soon as it is there. */
-TEST_F_TIMEOUT(siblings, one_comes_and_goes_while_the_other_moves, 300)
+TEST_F_TIMEOUT(siblings, one_comes_and_goes_while_the_other_moves, 600)
 {
 	struct scene *s = &self->scene;
 	struct edu *goes = &s->edu[1], *stays = &s->edu[0];
@@ -400,7 +400,7 @@ static void live_in(enum state now, struct scene *s)
 		pause();
 }
 
-TEST_F_TIMEOUT(unplug, process_is_killed_in_each_state, 300)
+TEST_F_TIMEOUT(unplug, process_is_killed_in_each_state, 600)
 {
 	struct scene *s = &self->scene;
 	struct timespec patience = { .tv_sec = 20 };
@@ -458,7 +458,7 @@ static int give_to(const char *bdf, const char *driver)
 	return rc ?: write_file(path, bdf);
 }
 
-TEST_F_TIMEOUT(siblings, strange_driver_and_user_space_exclude_each_other, 120)
+TEST_F_TIMEOUT(siblings, strange_driver_and_user_space_exclude_each_other, 600)
 {
 	struct scene *s = &self->scene;
 	struct edu *first = &s->edu[0], *second = &s->edu[1];
@@ -530,7 +530,7 @@ FIXTURE_TEARDOWN(bridge)
 	EXPECT_EQ(0, pages_pinned());
 }
 
-TEST_F_TIMEOUT(bridge, removed_with_all_that_is_behind_it, 120)
+TEST_F_TIMEOUT(bridge, removed_with_all_that_is_behind_it, 600)
 {
 	struct work work = { .dev = self->edu[1].fd, .ioas = { self->ioas[0], self->ioas[1] } };
 	pid_t pid;
@@ -568,7 +568,7 @@ static void *reset_twice(void *arg)
 }
 
 /* Only a device that is alone behind its bridge can be reset: by way of the bridge. */
-TEST_F_TIMEOUT(bridge, device_is_reset_while_it_moves, 120)
+TEST_F_TIMEOUT(bridge, device_is_reset_while_it_moves, 600)
 {
 	struct work work = { .ioas = { self->ioas[0], self->ioas[1] } };
 	struct vfio_device_info info = { .argsz = sizeof(info) };
