@@ -47,10 +47,8 @@ static void ste_looked_at(const struct smmu_entry *e, struct smmu_entry *mask)
 
 	if (cfg & CFG_S1) {
 		mask->q[0] = cpu_to_le64(~0ULL);
-		if (!FIELD_GET(STRTAB_STE_0_S1CDMAX, q0)) {
-			mask->q[0] &= ~cpu_to_le64(STRTAB_STE_0_S1FMT);
+		if (!FIELD_GET(STRTAB_STE_0_S1CDMAX, q0))
 			ignored |= STRTAB_STE_1_S1DSS;
-		}
 		/* Without a stage 2 it still is a tag in TLBs */
 		if (FIELD_GET(STRTAB_STE_1_STRW, q1) == STRTAB_STE_1_STRW_NSEL1)
 			mask->q[2] = cpu_to_le64(STRTAB_STE_2_S2VMID);
@@ -133,19 +131,26 @@ void smmu_entry_write(const struct smmu_entry_kind *kind, struct smmu_entry *liv
 		      void (*sync)(void *arg), void *arg)
 {
 	unsigned long words = conflicts(kind, live, target);
-	unsigned int i, decisive = words ? __ffs(words) : 0;
-	struct smmu_entry image = *live, seen;
+	struct smmu_entry image = *live, seen, wanted;
+	unsigned int i, decisive;
+	bool prepare = false;
 
 	if (hweight_long(words) > 1) {
-		decisive = 0;
 		image.q[0] &= ~cpu_to_le64(kind->valid);
 		store(live, &image, sync, arg);
+		words = conflicts(kind, live, target);
 	}
+	decisive = words ? __ffs(words) : 0;
 
 	kind->looked_at(live, &seen);
-	for (i = 0; i < ARRAY_SIZE(image.q); i++)
+	kind->looked_at(target, &wanted);
+	for (i = 0; i < ARRAY_SIZE(image.q); i++) {
 		image.q[i] = (live->q[i] & seen.q[i]) | (target->q[i] & ~seen.q[i]);
-	store(live, &image, sync, arg);
+		if (i != decisive && ((image.q[i] ^ live->q[i]) & wanted.q[i]))
+			prepare = true;
+	}
+	if (prepare)
+		store(live, &image, sync, arg);
 
 	image.q[decisive] = target->q[decisive];
 	store(live, &image, sync, arg);
