@@ -187,15 +187,19 @@ static int __iommu_group_take(struct iommu_group *group, void *owner)
  * is counted and changes nothing. Each claim is undone by iommu_device_release_dma_owner() before the driver of @dev
  * lets go of it. An owner uses either this or iommu_group_claim_dma_owner() for one group, not both.
  *
+ * From the first claim to the last release interrupts of the group's devices can be set up whether or not the group is
+ * attached, and stay good across what iommu_group_replace_handle() does.
+ *
  * Context: May sleep. Takes group->mutex.
- * Return: 0; -EINVAL without an owner; -ENODEV when @dev is in no group; -EPERM when the group has another owner or a
- * driver that uses the kernel's DMA API; -EBUSY when the group is attached to a domain that is not its default one;
- * -EOVERFLOW when there are too many claims; or what the driver says when it cannot block.
+ * Return: 0; -EINVAL without an owner, or when @dev does not have its interrupts where the group has them; -ENODEV when
+ * @dev is in no group; -EPERM when the group has another owner or a driver that uses the kernel's DMA API; -EBUSY when
+ * the group is attached to a domain that is not its default one; -EOVERFLOW when there are too many claims; -ENOMEM; or
+ * what the driver says when it cannot block.
  */
 int iommu_device_claim_dma_owner(struct device *dev, void *owner)
 {
 	struct iommu_group *group;
-	int rc = 0;
+	int rc;
 
 	if (!owner)
 		return -EINVAL;
@@ -205,12 +209,17 @@ int iommu_device_claim_dma_owner(struct device *dev, void *owner)
 		return -ENODEV;
 
 	mutex_lock(&group->mutex);
-	if (!group->owner_cnt)
-		rc = __iommu_group_take(group, owner);
-	else if (group->owner != owner)
+	if (group->owner_cnt && group->owner != owner)
 		rc = -EPERM;
 	else if (group->owner_cnt == UINT_MAX)
 		rc = -EOVERFLOW;
+	else
+		rc = __iommu_group_open_msi_window(group, dev);
+	if (!rc && !group->owner_cnt) {
+		rc = __iommu_group_take(group, owner);
+		if (rc)
+			__iommu_group_close_msi_window(group);
+	}
 	if (!rc)
 		group->owner_cnt++;
 	mutex_unlock(&group->mutex);
@@ -224,7 +233,8 @@ EXPORT_SYMBOL_GPL(iommu_device_claim_dma_owner);
  * iommu_device_release_dma_owner() - Undo one iommu_device_claim_dma_owner()
  * @dev: device that was claimed
  *
- * The last release gives the group back to its default domain. What was attached by a handle is detached before.
+ * The last release gives the group back to its default domain. What was attached by a handle is detached before, and
+ * interrupts that were set up since the claim are freed.
  *
  * Context: May sleep. Takes group->mutex.
  */
@@ -239,6 +249,7 @@ void iommu_device_release_dma_owner(struct device *dev)
 	if (!WARN_ON(!group->owner_cnt || !group->owner) && !--group->owner_cnt) {
 		WARN_ON(!xa_empty(&group->handles));
 		group->owner = NULL;
+		__iommu_group_close_msi_window(group);
 		__iommu_group_give_back(group);
 	}
 	mutex_unlock(&group->mutex);

@@ -13,6 +13,7 @@
 #include "iommu-group.h"
 
 struct iommu_fault_group;
+struct msi_desc;
 
 /* Where a PASID is asked for: the requests that carry none. No request carries this one. */
 #define IOMMU_NO_PASID	0U
@@ -20,6 +21,7 @@ struct iommu_fault_group;
 /**
  * struct iommu_attach_handle - One attachment of a group, as whoever made it knows it
  * @domain: what translates
+ * @parent: domain that @domain stands on when a guest writes that, or NULL
  * @take_faults: page requests come for it; true if they will be answered. Called with a spinlock held, and not any more
  *		 once the handle is replaced or detached. NULL where all are invalid
  *
@@ -27,6 +29,7 @@ struct iommu_fault_group;
  */
 struct iommu_attach_handle {
 	struct iommu_domain *domain;
+	struct iommu_domain *parent;
 	bool (*take_faults)(struct iommu_attach_handle *handle, struct iommu_fault_group *fg);
 };
 
@@ -137,6 +140,13 @@ int iommu_group_attach_handle(struct iommu_group *group, ioasid_t pasid, struct 
 int iommu_group_replace_handle(struct iommu_group *group, ioasid_t pasid, struct iommu_attach_handle *old,
 			       struct iommu_attach_handle *new);
 void iommu_group_detach_handle(struct iommu_group *group, ioasid_t pasid, struct iommu_attach_handle *handle);
+
+/* iommu-msi.c */
+int __iommu_group_map_doorbells(struct iommu_group *group, const struct iommu_attach_handle *handle);
+void __iommu_group_unmap_doorbells(struct iommu_group *group, const struct iommu_attach_handle *handle);
+int __iommu_group_open_msi_window(struct iommu_group *group, struct device *dev);
+void __iommu_group_close_msi_window(struct iommu_group *group);
+int iommu_msi_prepare(struct msi_desc *desc, phys_addr_t msi_addr);
 
 /* iommu-pasid.c */
 int __iommu_group_switch_pasid(struct iommu_group *group, ioasid_t pasid, struct iommu_domain *old,

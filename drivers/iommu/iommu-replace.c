@@ -8,6 +8,7 @@
  * A replace is decided before it is done. The driver's replace_prepare() checks one device and takes everything that is
  * needed to switch it; only when each device of the group said yes does replace_commit() touch hardware, and that
  * cannot fail. So a replace that fails has never left the old domain, for no device of the group and for no moment.
+ * Where interrupt messages are translated, what they need is mapped before the switch and unmapped after it.
  *
  * Locking: group->mutex is held from the first check to the last commit; no device joins or leaves in between.
  */
@@ -27,14 +28,22 @@ static bool iommu_domain_suits_group(struct iommu_domain *domain, struct iommu_g
 	return true;
 }
 
-static int attach_rid(struct iommu_group *group, struct iommu_domain *domain)
+static int attach_rid(struct iommu_group *group, struct iommu_attach_handle *handle)
 {
+	int rc;
+
 	if (group->domain != group->blocking_domain)
 		return -EBUSY;
-	return __iommu_attach_group(domain, group);
+	rc = __iommu_group_map_doorbells(group, handle);
+	if (rc)
+		return rc;
+	rc = __iommu_attach_group(handle->domain, group);
+	if (rc)
+		__iommu_group_unmap_doorbells(group, handle);
+	return rc;
 }
 
-static int replace_rid(struct iommu_group *group, struct iommu_domain *old, struct iommu_domain *new)
+static int switch_rid(struct iommu_group *group, struct iommu_domain *old, struct iommu_domain *new)
 {
 	struct group_device *gdev;
 	int rc;
@@ -56,6 +65,18 @@ static int replace_rid(struct iommu_group *group, struct iommu_domain *old, stru
 err_abort:
 	list_for_each_entry_continue_reverse(gdev, &group->devices, list)
 		new->ops->replace_abort(new, gdev->dev);
+	return rc;
+}
+
+/* An interrupt message is a write too: whichever domain translates it knows where it goes */
+static int replace_rid(struct iommu_group *group, struct iommu_attach_handle *old, struct iommu_attach_handle *new)
+{
+	int rc = __iommu_group_map_doorbells(group, new);
+
+	if (rc)
+		return rc;
+	rc = switch_rid(group, old->domain, new->domain);
+	__iommu_group_unmap_doorbells(group, rc ? new : old);
 	return rc;
 }
 
@@ -87,7 +108,7 @@ int iommu_group_attach_handle(struct iommu_group *group, ioasid_t pasid, struct 
 		goto out;
 
 	if (pasid == IOMMU_NO_PASID)
-		rc = attach_rid(group, handle->domain);
+		rc = attach_rid(group, handle);
 	else
 		rc = __iommu_group_switch_pasid(group, pasid, NULL, handle->domain);
 	if (rc)
@@ -129,7 +150,7 @@ int iommu_group_replace_handle(struct iommu_group *group, ioasid_t pasid, struct
 	else if (old->domain == new->domain)
 		rc = 0;
 	else if (pasid == IOMMU_NO_PASID)
-		rc = replace_rid(group, old->domain, new->domain);
+		rc = replace_rid(group, old, new);
 	else
 		rc = __iommu_group_switch_pasid(group, pasid, old->domain, new->domain);
 	/* The place of @old is there, so this needs no memory */
@@ -155,10 +176,12 @@ void iommu_group_detach_handle(struct iommu_group *group, ioasid_t pasid, struct
 {
 	mutex_lock(&group->mutex);
 	if (!WARN_ON(xa_load(&group->handles, pasid) != handle)) {
-		if (pasid == IOMMU_NO_PASID)
+		if (pasid == IOMMU_NO_PASID) {
 			WARN_ON(__iommu_group_set_domain(group, group->blocking_domain));
-		else
+			__iommu_group_unmap_doorbells(group, handle);
+		} else {
 			__iommu_group_remove_pasid(group, pasid, handle->domain);
+		}
 		xa_erase(&group->handles, pasid);
 	}
 	mutex_unlock(&group->mutex);

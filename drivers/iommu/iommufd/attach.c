@@ -51,9 +51,6 @@ static int begin_reserve(struct iommufd_ioas *ioas, struct iommufd_group *igroup
 	list_for_each_entry_safe(region, next, &regions, list) {
 		if (rc || region->type == IOMMU_RESV_DIRECT_RELAXABLE || !region->length)
 			;
-		else if (region->type == IOMMU_RESV_SW_MSI)
-			/* Doorbells that the IOMMU translates would have to be in the page table before the switch */
-			rc = -EOPNOTSUPP;
 		else if (check_add_overflow((unsigned long)region->start, region->length - 1, &last))
 			rc = -EOVERFLOW;
 		else
@@ -166,6 +163,7 @@ static int txn_alloc(struct attach_txn *txn)
 		return -ENOMEM;
 	slot->hwpt = txn->hwpt;
 	slot->handle.domain = txn->hwpt->domain;
+	slot->handle.parent = txn->hwpt->parent;
 	slot->members = txn->old ? txn->old->members : 0;
 	if (txn->hwpt->fault) {
 		slot->handle.take_faults = slot_take_faults;
@@ -283,8 +281,8 @@ static struct iommufd_hwpt *txn_record(struct attach_txn *txn)
  * -EINVAL if the page table does not fit a device, is not made for PASIDs where they are used, or the device cannot
  * send @pasid, or a page table with a fault queue meets a group of several devices; -EADDRINUSE if a region the group
  * reserves is mapped or promised; -EBUSY if the group's domain is in other hands or a device of it is being reset;
- * -EOPNOTSUPP if the driver cannot replace, or the platform's MSI doorbells are translated; -ENOSPC if the IOMMU takes
- * no more page tables, or attachments of this one; -ENOMEM; -EINTR; what @report says.
+ * -EOPNOTSUPP if the driver cannot replace; -ENOSPC if the IOMMU takes no more page tables, or attachments of this one;
+ * -ENOMEM; -EINTR; what @report says.
  */
 int iommufd_attach(struct iommufd_member *member, ioasid_t pasid, struct iommufd_hwpt *hwpt, unsigned int how,
 		   iommufd_report_fn report, void *data, struct iommufd_hwpt **left)

@@ -14,6 +14,7 @@ struct iommufd_ioas;
  * @ictx: context it belongs to
  * @ioas: IOAS in whose addresses devices reach memory in the end: what they reserve is reserved there
  * @domain: what the core attaches
+ * @parent: domain of the kernel that @domain stands on when a guest writes that, or NULL
  * @pasid: made for devices that use PASIDs, IOMMU_HWPT_ALLOC_PASID
  * @fault: queue for page requests that it gives rise to, linked; NULL for none
  * @auto_entry: in ioas->auto_hwpts if the kernel made it; then it goes with its last device. Covered by ioas->auto_lock
@@ -23,6 +24,7 @@ struct iommufd_hwpt {
 	struct iommufd_ctx *ictx;
 	struct iommufd_ioas *ioas;
 	struct iommu_domain *domain;
+	struct iommu_domain *parent;
 	bool pasid;
 	struct iommufd_fault *fault;
 	struct list_head auto_entry;

@@ -29,7 +29,7 @@ const struct iommufd_object_ops iommufd_hwpt_nested_ops = {
 };
 
 /* Everything but the domain; the id is reserved */
-static struct iommufd_hwpt_nested *nested_alloc(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas,
+static struct iommufd_hwpt_nested *nested_alloc(struct iommufd_ctx *ictx, const struct iommufd_hwpt *parent,
 						struct iommufd_object *under, u32 flags)
 {
 	struct iommufd_hwpt_nested *nested = kzalloc(sizeof(*nested), GFP_KERNEL_ACCOUNT);
@@ -38,7 +38,8 @@ static struct iommufd_hwpt_nested *nested_alloc(struct iommufd_ctx *ictx, struct
 	if (!nested)
 		return ERR_PTR(-ENOMEM);
 	nested->common.ictx = ictx;
-	nested->common.ioas = ioas;
+	nested->common.ioas = parent->ioas;
+	nested->common.parent = parent->domain;
 	nested->common.pasid = flags & IOMMU_HWPT_ALLOC_PASID;
 	INIT_LIST_HEAD(&nested->common.auto_entry);
 	nested->under = under;
@@ -84,7 +85,7 @@ struct iommufd_hwpt *iommufd_hwpt_nest(struct iommufd_ctx *ictx, struct iommufd_
 
 	if (!parent->nest_parent)
 		return ERR_PTR(-EINVAL);
-	nested = nested_alloc(ictx, parent->common.ioas, &parent->common.obj, flags);
+	nested = nested_alloc(ictx, &parent->common, &parent->common.obj, flags);
 	if (IS_ERR(nested))
 		return ERR_CAST(nested);
 	return nested_finish(nested, iommu_domain_alloc_nested(dev, parent->common.domain, flags, data));
@@ -105,7 +106,7 @@ struct iommufd_hwpt *iommufd_hwpt_nest_in_viommu(struct iommufd_ctx *ictx, struc
 {
 	struct iommufd_hwpt_nested *nested;
 
-	nested = nested_alloc(ictx, viommu->parent->common.ioas, &viommu->obj, flags);
+	nested = nested_alloc(ictx, &viommu->parent->common, &viommu->obj, flags);
 	if (IS_ERR(nested))
 		return ERR_CAST(nested);
 	return nested_finish(nested, iommu_viommu_alloc_nested(viommu->viommu, dev, flags, data));

@@ -3,34 +3,45 @@
  * KUnit suite "iommu_replace": what the core asks of a driver, in which order, and what it does when the driver refuses
  *
  * Two drivers write down each call. One has all operations; the other is as drivers of Linux 6.1 are that have
- * detach_dev and nothing else. All devices of a test share one group.
+ * detach_dev and nothing else. All devices of a test share one group, unless it says otherwise.
  */
 #include <kunit/test.h>
 #include <linux/device.h>
 #include <linux/iommu.h>
+#include <linux/msi.h>
 #include <linux/slab.h>
 
 #include "../iommu-priv.h"
 
 #define DEVICES		3
 #define PLENTY		100	/* PASIDs */
+#define WINDOW		0x8000000
 
 struct script_device {
 	struct device dev;
 	unsigned int nr;
 	int pasids;		/* what pasid_enable() answers */
+	struct iommu_resv_region window;	/* for doorbells, if it has a length */
+};
+
+struct script_domain {
+	struct iommu_domain domain;
+	char name;		/* those of users are A, B, ... */
 };
 
 /*
- * What the drivers write down, and what they are to refuse. A line of @calls is an operation, the device, and "/" with
- * the PASID.
+ * What the drivers write down, and what they are to refuse. In @calls it is an operation, the device, and "/" with the
+ * PASID; or a domain, "+" for a page that is mapped or "-" for one that is unmapped, and where.
  */
 static struct script {
 	struct script_device *devices[DEVICES];
 	struct iommu_group *group;
+	unsigned int split;	/* devices from this one on have groups of their own; 0: none */
+	size_t window;		/* bytes of the window for doorbells */
+	char names;
 	char calls[512];
 	size_t used;
-	const char *refuse;	/* the call that fails */
+	const char *refuse;	/* the call that fails, once */
 	int user;		/* the owner, by its address */
 } script;
 
@@ -40,6 +51,16 @@ static struct script_device *to_script_device(struct device *dev)
 }
 
 /* Write a call down. Return: 0, or -ENOSPC when it is the one to refuse. */
+static int write_down(const char *call)
+{
+	script.used += scnprintf(script.calls + script.used, sizeof(script.calls) - script.used, "%s%s",
+				 script.used ? " " : "", call);
+	if (!script.refuse || strcmp(script.refuse, call))
+		return 0;
+	script.refuse = NULL;
+	return -ENOSPC;
+}
+
 static int called(const char *what, struct device *dev, ioasid_t pasid)
 {
 	char call[32];
@@ -48,9 +69,15 @@ static int called(const char *what, struct device *dev, ioasid_t pasid)
 	len = scnprintf(call, sizeof(call), "%s%u", what, to_script_device(dev)->nr);
 	if (pasid != IOMMU_NO_PASID)
 		scnprintf(call + len, sizeof(call) - len, "/%u", pasid);
-	script.used += scnprintf(script.calls + script.used, sizeof(script.calls) - script.used, "%s%s",
-				 script.used ? " " : "", call);
-	return script.refuse && !strcmp(script.refuse, call) ? -ENOSPC : 0;
+	return write_down(call);
+}
+
+static int called_for_page(struct iommu_domain *domain, char what, unsigned long iova)
+{
+	char call[32];
+
+	scnprintf(call, sizeof(call), "%c%c%lx", container_of(domain, struct script_domain, domain)->name, what, iova);
+	return write_down(call);
 }
 
 /* ---- the driver that has all operations ---- */
@@ -109,14 +136,33 @@ static void script_pasid_remove(struct iommu_domain *old, struct device *dev, io
 	called("remove", dev, pasid);
 }
 
+static int script_map(struct iommu_domain *domain, unsigned long iova, phys_addr_t phys, size_t size, int prot,
+		      gfp_t gfp)
+{
+	return called_for_page(domain, '+', iova);
+}
+
+static size_t script_unmap(struct iommu_domain *domain, unsigned long iova, size_t size,
+			   struct iommu_iotlb_gather *gather)
+{
+	called_for_page(domain, '-', iova);
+	return size;
+}
+
 static void script_free(struct iommu_domain *domain)
 {
-	kfree(domain);
+	kfree(container_of(domain, struct script_domain, domain));
 }
 
 static struct iommu_domain *script_alloc(unsigned int type)
 {
-	return kzalloc(sizeof(struct iommu_domain), GFP_KERNEL);
+	struct script_domain *domain = kzalloc(sizeof(*domain), GFP_KERNEL);
+
+	if (!domain)
+		return NULL;
+	if (type == IOMMU_DOMAIN_UNMANAGED)
+		domain->name = 'A' + script.names++;
+	return &domain->domain;
 }
 
 static int script_def_domain_type(struct device *dev)
@@ -140,7 +186,21 @@ static struct iommu_group *script_device_group(struct device *dev)
 {
 	struct script_device *first = script.devices[0];
 
-	return &first->dev == dev ? iommu_group_alloc() : iommu_group_get(&first->dev);
+	if (&first->dev == dev || (script.split && to_script_device(dev)->nr >= script.split))
+		return iommu_group_alloc();
+	return iommu_group_get(&first->dev);
+}
+
+static void keep_region(struct device *dev, struct iommu_resv_region *region)
+{
+}
+
+static void script_get_resv_regions(struct device *dev, struct list_head *list)
+{
+	struct iommu_resv_region *window = &to_script_device(dev)->window;
+
+	if (window->length)
+		list_add_tail(&window->list, list);
 }
 
 static const struct iommu_ops script_ops = {
@@ -150,6 +210,8 @@ static const struct iommu_ops script_ops = {
 	.probe_device = script_probe,
 	.release_device = script_release,
 	.device_group = script_device_group,
+	.get_resv_regions = script_get_resv_regions,
+	.pgsize_bitmap = PAGE_SIZE,
 	.pasid_enable = script_pasid_enable,
 	.pasid_disable = script_pasid_disable,
 	.pasid_remove = script_pasid_remove,
@@ -161,6 +223,8 @@ static const struct iommu_ops script_ops = {
 		.pasid_prepare = script_pasid_prepare,
 		.pasid_commit = script_pasid_commit,
 		.pasid_abort = script_pasid_abort,
+		.map = script_map,
+		.unmap = script_unmap,
 		.free = script_free,
 	},
 };
@@ -221,6 +285,10 @@ static void plug_in(struct kunit *test, struct bus_type *bus, unsigned int nr)
 	KUNIT_ASSERT_NOT_NULL(test, device);
 	device->nr = nr;
 	device->pasids = PLENTY;
+	device->window.start = WINDOW;
+	device->window.length = script.window;
+	device->window.type = IOMMU_RESV_SW_MSI;
+	device->window.free = keep_region;
 	device_initialize(&device->dev);
 	device->dev.bus = bus;
 	device->dev.release = script_device_release;
@@ -320,6 +388,41 @@ static void end_with_two(struct iommu_attach_handle *first, struct iommu_attach_
 	iommu_domain_free(second->domain);
 }
 
+/* A page of an interrupt controller */
+static phys_addr_t doorbell(unsigned int nr)
+{
+	return 0x28080000 + nr * 0x20000;
+}
+
+/* Set up an interrupt of a device whose message goes to @iova, where messages are translated */
+static int set_up_interrupt(struct kunit *test, unsigned int nr, phys_addr_t doorbell, u64 iova)
+{
+	const unsigned int offset = 0x40;
+	struct msi_desc desc = { .dev = device(nr) };
+	struct msi_msg msg = {
+		.address_lo = lower_32_bits(doorbell) + offset, .address_hi = upper_32_bits(doorbell),
+	};
+	int rc = iommu_dma_prepare_msi(&desc, doorbell + offset);
+
+	iommu_dma_compose_msi_msg(&desc, &msg);
+	if (!rc && IS_ENABLED(CONFIG_IRQ_MSI_IOMMU))
+		KUNIT_EXPECT_EQ(test, (u64)msg.address_hi << 32 | msg.address_lo, iova + offset);
+	return rc;
+}
+
+/* The same with a window of @pages, and interrupts at two doorbells */
+static void start_with_doorbells(struct kunit *test, unsigned int pages, struct iommu_attach_handle *first,
+				 struct iommu_attach_handle *second)
+{
+	script.window = pages * PAGE_SIZE;
+	start_with_two(test, first, second);
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 0, doorbell(0), WINDOW), 0);
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 1, doorbell(1), WINDOW + PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 2, doorbell(0), WINDOW), 0);
+	/* Blocked: there is nothing to map them in */
+	expect_calls(test, "");
+}
+
 /* ---- cases ---- */
 
 static void replace_asks_all_before_it_moves_one(struct kunit *test)
@@ -352,7 +455,6 @@ static void refused_replace_is_undone_backwards(struct kunit *test)
 	expect_calls(test, "prepare0");
 
 	/* It is the first that is attached: a replace of the second is refused, one of the first is not */
-	script.refuse = NULL;
 	KUNIT_EXPECT_EQ(test, iommu_group_replace_handle(script.group, IOMMU_NO_PASID, &second, &first), -EBUSY);
 	expect_calls(test, "");
 	KUNIT_EXPECT_EQ(test, iommu_group_replace_handle(script.group, IOMMU_NO_PASID, &first, &second), 0);
@@ -378,7 +480,6 @@ static void refused_pasid_is_undone_backwards(struct kunit *test)
 	script.refuse = "prepare1/8";
 	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(script.group, 8, &second), -ENOSPC);
 	expect_calls(test, "prepare0/8 prepare1/8 abort0/8");
-	script.refuse = NULL;
 	iommu_group_detach_handle(script.group, 7, &first);
 	expect_calls(test, "remove0/7 remove1/7 remove2/7");
 	end_with_two(&first, &second);
@@ -401,7 +502,6 @@ static void device_that_comes_later_gets_the_pasids_of_its_group(struct kunit *t
 	KUNIT_EXPECT_EQ(test, iommu_device_enable_pasid(device(1)), -ENOSPC);
 	expect_calls(test, "enable1 prepare1/5 prepare1/6 abort1/5 disable1");
 	KUNIT_EXPECT_EQ(test, iommu_device_max_pasids(device(1)), 0);
-	script.refuse = NULL;
 
 	KUNIT_EXPECT_EQ(test, iommu_device_enable_pasid(device(1)), 0);
 	expect_calls(test, "enable1 prepare1/5 prepare1/6 commit1/5 commit1/6");
@@ -484,6 +584,136 @@ static void old_driver_attaches_and_refuses_to_replace(struct kunit *test)
 	iommu_domain_free(second.domain);
 }
 
+static void doorbells_are_mapped_before_a_switch_and_unmapped_after_it(struct kunit *test)
+{
+	struct iommu_attach_handle first, second;
+
+	start_with_doorbells(test, 4, &first, &second);
+	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(script.group, IOMMU_NO_PASID, &first), 0);
+	expect_calls(test, "A+8000000 A+8001000 attach0 attach1 attach2");
+
+	KUNIT_EXPECT_EQ(test, iommu_group_replace_handle(script.group, IOMMU_NO_PASID, &first, &second), 0);
+	expect_calls(test,
+		     "B+8000000 B+8001000 prepare0 prepare1 prepare2 commit0 commit1 commit2 A-8000000 A-8001000");
+
+	/* One that comes while the group is attached, then one that is there */
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 0, doorbell(2), WINDOW + 2 * PAGE_SIZE), 0);
+	expect_calls(test, "B+8002000");
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 2, doorbell(2), WINDOW + 2 * PAGE_SIZE), 0);
+	expect_calls(test, "");
+	iommu_group_detach_handle(script.group, IOMMU_NO_PASID, &second);
+	expect_calls(test, "attach0 attach1 attach2 B-8000000 B-8001000 B-8002000");
+	end_with_two(&first, &second);
+}
+
+static void doorbells_that_cannot_be_mapped_leave_nothing(struct kunit *test)
+{
+	struct iommu_attach_handle first, second;
+
+	start_with_doorbells(test, 4, &first, &second);
+	script.refuse = "A+8001000";
+	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(script.group, IOMMU_NO_PASID, &first), -ENOSPC);
+	expect_calls(test, "A+8000000 A+8001000 A-8000000");
+	script.refuse = "attach1";
+	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(script.group, IOMMU_NO_PASID, &first), -ENOSPC);
+	expect_calls(test, "A+8000000 A+8001000 attach0 attach1 attach0 attach1 attach2 A-8000000 A-8001000");
+	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(script.group, IOMMU_NO_PASID, &first), 0);
+	expect_calls(test, "A+8000000 A+8001000 attach0 attach1 attach2");
+
+	script.refuse = "B+8001000";
+	KUNIT_EXPECT_EQ(test, iommu_group_replace_handle(script.group, IOMMU_NO_PASID, &first, &second), -ENOSPC);
+	expect_calls(test, "B+8000000 B+8001000 B-8000000");
+	script.refuse = "prepare1";
+	KUNIT_EXPECT_EQ(test, iommu_group_replace_handle(script.group, IOMMU_NO_PASID, &first, &second), -ENOSPC);
+	expect_calls(test, "B+8000000 B+8001000 prepare0 prepare1 abort0 B-8000000 B-8001000");
+
+	/* An interrupt that failed has taken no place */
+	script.refuse = "A+8002000";
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 0, doorbell(2), 0), -ENOSPC);
+	expect_calls(test, "A+8002000");
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 0, doorbell(3), WINDOW + 2 * PAGE_SIZE), 0);
+	expect_calls(test, "A+8002000");
+	iommu_group_detach_handle(script.group, IOMMU_NO_PASID, &first);
+	end_with_two(&first, &second);
+}
+
+static void doorbells_stay_while_another_group_uses_them(struct kunit *test)
+{
+	struct iommu_attach_handle first, second, other;
+	struct iommu_group *group;
+
+	script.split = 2;
+	script.window = 4 * PAGE_SIZE;
+	start_with_two(test, &first, &second);
+	group = iommu_group_get(device(2));
+	KUNIT_ASSERT_EQ(test, iommu_device_claim_dma_owner(device(2), &script.user), 0);
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 0, doorbell(0), WINDOW), 0);
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 2, doorbell(1), WINDOW + PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 2, doorbell(0), WINDOW), 0);
+	other = first;
+	forget_calls();
+
+	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(script.group, IOMMU_NO_PASID, &first), 0);
+	expect_calls(test, "A+8000000 attach0 attach1");
+	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(group, IOMMU_NO_PASID, &other), 0);
+	expect_calls(test, "A+8001000 attach2");
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 1, doorbell(1), WINDOW + PAGE_SIZE), 0);
+	expect_calls(test, "");
+	KUNIT_EXPECT_EQ(test, iommu_group_replace_handle(script.group, IOMMU_NO_PASID, &first, &second), 0);
+	expect_calls(test, "B+8000000 B+8001000 prepare0 prepare1 commit0 commit1");
+	iommu_group_detach_handle(group, IOMMU_NO_PASID, &other);
+	expect_calls(test, "attach2 A-8000000 A-8001000");
+	iommu_group_detach_handle(script.group, IOMMU_NO_PASID, &second);
+	expect_calls(test, "attach0 attach1 B-8000000 B-8001000");
+
+	iommu_device_release_dma_owner(device(2));
+	iommu_group_put(group);
+	end_with_two(&first, &second);
+}
+
+static void doorbells_under_a_domain_that_a_guest_writes(struct kunit *test)
+{
+	struct iommu_attach_handle first, second;
+
+	start_with_doorbells(test, 4, &first, &second);
+	first.parent = second.domain;
+	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(script.group, IOMMU_NO_PASID, &first), 0);
+	expect_calls(test, "B+8000000 B+8001000 attach0 attach1 attach2");
+	/* To what it stands on: there they are, and there they stay */
+	KUNIT_EXPECT_EQ(test, iommu_group_replace_handle(script.group, IOMMU_NO_PASID, &first, &second), 0);
+	expect_calls(test, "prepare0 prepare1 prepare2 commit0 commit1 commit2");
+	iommu_group_detach_handle(script.group, IOMMU_NO_PASID, &second);
+	expect_calls(test, "attach0 attach1 attach2 B-8000000 B-8001000");
+	end_with_two(&first, &second);
+}
+
+static void window_is_that_of_the_group_and_may_be_full(struct kunit *test)
+{
+	struct iommu_attach_handle first, second;
+
+	start_with_doorbells(test, 2, &first, &second);
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 0, doorbell(2), 0), -ENOSPC);
+
+	script.devices[1]->window.start += PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, iommu_device_claim_dma_owner(device(1), &script.user), -EINVAL);
+	script.devices[2]->window.length = 0;
+	KUNIT_EXPECT_EQ(test, iommu_device_claim_dma_owner(device(2), &script.user), 0);
+	iommu_device_release_dma_owner(device(2));
+
+	/* A new owner begins with nothing; and a window is not opened when part of the group is in use without one */
+	disown();
+	KUNIT_ASSERT_EQ(test, iommu_device_claim_dma_owner(device(2), &script.user), 0);
+	KUNIT_EXPECT_EQ(test, iommu_device_claim_dma_owner(device(0), &script.user), -EINVAL);
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 0, doorbell(2), doorbell(2)), 0);
+	iommu_device_release_dma_owner(device(2));
+	own(test);
+	KUNIT_EXPECT_EQ(test, set_up_interrupt(test, 0, doorbell(2), WINDOW), 0);
+	KUNIT_EXPECT_EQ(test, iommu_group_attach_handle(script.group, IOMMU_NO_PASID, &first), 0);
+	expect_calls(test, "A+8000000 attach0 attach1 attach2");
+	iommu_group_detach_handle(script.group, IOMMU_NO_PASID, &first);
+	end_with_two(&first, &second);
+}
+
 static struct kunit_case replace_cases[] = {
 	KUNIT_CASE(replace_asks_all_before_it_moves_one),
 	KUNIT_CASE(refused_replace_is_undone_backwards),
@@ -491,6 +721,11 @@ static struct kunit_case replace_cases[] = {
 	KUNIT_CASE(device_that_comes_later_gets_the_pasids_of_its_group),
 	KUNIT_CASE(what_does_not_fit_asks_no_driver),
 	KUNIT_CASE(old_driver_attaches_and_refuses_to_replace),
+	KUNIT_CASE(doorbells_are_mapped_before_a_switch_and_unmapped_after_it),
+	KUNIT_CASE(doorbells_that_cannot_be_mapped_leave_nothing),
+	KUNIT_CASE(doorbells_stay_while_another_group_uses_them),
+	KUNIT_CASE(doorbells_under_a_domain_that_a_guest_writes),
+	KUNIT_CASE(window_is_that_of_the_group_and_may_be_full),
 	{}
 };
 
