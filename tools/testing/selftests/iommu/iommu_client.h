@@ -37,9 +37,19 @@
 #define MAP_RW		(IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE)
 #define MAP_FIXED_RW	(IOMMU_IOAS_MAP_FIXED_IOVA | MAP_RW)
 
-/* The x86 interrupt window: no address space that a device uses may hold a mapping here. */
+/*
+ * Where interrupt messages go: no address space that a device uses may hold a mapping here. On x86 writes to these
+ * addresses are interrupts; on Arm the SMMU translates them like others, and the kernel maps what they reach.
+ */
+#ifdef __aarch64__
+#define MSI_WINDOW	0x8000000UL
+#define MSI_WINDOW_LAST	0x80fffffUL
+#define MSI_TRANSLATED	true
+#else
 #define MSI_WINDOW	0xfee00000UL
 #define MSI_WINDOW_LAST	0xfeefffffUL
+#define MSI_TRANSLATED	false
+#endif
 
 static inline uint64_t to_u64(const void *p)
 {
