@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * iommufd_replace - devices that do DMA and raise interrupts while their page table is exchanged, well or in vain
+ * iommufd_replace - devices that do DMA while their page table is exchanged, well or in vain
  *
  * Needs QEMU's edu devices in the places that edu.h names. What is asked each time: did every byte arrive in the
  * memory of the old page table or of the new one, was nothing blocked, and does nothing use the old one once replace
@@ -8,11 +8,9 @@
  */
 #include "iommu_test.h"
 #include "edu_load.h"
+#include "edu_mover.h"
 #include "fail_nth.h"
 #include "iommufd_test_client.h"
-
-#include <poll.h>
-#include <sys/eventfd.h>
 
 /* within reach of the mock IOMMU too */
 #define IOVA		(2 * MOCK_FIRST)
@@ -299,49 +297,6 @@ static bool works_in(uint8_t *mem, struct edu *edu, int side, uint64_t seed)
 	return edu_works_in(edu, IOVA, mem, HALF, side, seed);
 }
 
-/* Replaces in a thread of its own until it is stopped or meets an error that it does not expect */
-struct mover {
-	int dev;
-	uint32_t target[2];
-	int expected;
-	bool stop;
-	int moves, refused, rc;
-	pthread_t thread;
-};
-
-static void *move_about(void *arg)
-{
-	struct mover *m = arg;
-
-	while (!m->rc && !__atomic_load_n(&m->stop, __ATOMIC_ACQUIRE)) {
-		int rc = vfio_attach(m->dev, m->target[m->moves % 2], NULL);
-
-		if (rc && rc == m->expected)
-			m->refused++;
-		else
-			m->rc = rc;
-		__atomic_add_fetch(&m->moves, 1, __ATOMIC_RELEASE);
-	}
-	return NULL;
-}
-
-/* Whether it has tried that often, or has ended */
-static bool mover_has_moved(struct mover *m, int times)
-{
-	return __atomic_load_n(&m->moves, __ATOMIC_ACQUIRE) >= times || m->rc;
-}
-
-static int mover_start(struct mover *m)
-{
-	return -pthread_create(&m->thread, NULL, move_about, m);
-}
-
-static void mover_stop(struct mover *m)
-{
-	__atomic_store_n(&m->stop, true, __ATOMIC_RELEASE);
-	pthread_join(m->thread, NULL);
-}
-
 TEST_F_TIMEOUT(pair, replace_refuses_what_is_no_page_table_for_it, 600)
 {
 	uint32_t dead, bad, gone, hwpt = 0, foreign;
@@ -529,106 +484,6 @@ TEST_F_TIMEOUT(pair, close_in_the_middle_of_replaces, 600)
 	ASSERT_EQ(0, vfio_attach(self->edu[0].fd, self->ioas[1], NULL));
 	EXPECT_TRUE(works_in(self->mem, &self->edu[0], 1, 70));
 	self->iommufd = -1;
-}
-
-/* ---- interrupts ---- */
-
-FIXTURE(msi)
-{
-	int iommufd, event;
-	struct edu edu;
-	uint32_t ioas[2], bad;
-	uint8_t *mem;
-};
-
-FIXTURE_VARIANT(msi)
-{
-	unsigned int device;
-};
-
-FIXTURE_VARIANT_ADD(msi, alone)
-{
-	.device = EDU_ALONE,
-};
-
-FIXTURE_VARIANT_ADD(msi, function)
-{
-	.device = EDU_FUNCTIONS + 1,
-};
-
-FIXTURE_VARIANT_ADD(msi, bridged)
-{
-	.device = EDU_BRIDGED,
-};
-
-FIXTURE_SETUP(msi)
-{
-	self->iommufd = iommu_open();
-	ASSERT_LE(0, self->iommufd) TH_LOG("/dev/iommu: %s", strerror(-self->iommufd));
-	ASSERT_EQ(0, edu_open_bound(&self->edu, variant->device, self->iommufd));
-	self->mem = small_pages(HALF);
-	ASSERT_NE(NULL, self->mem);
-	for (int i = 0; i < 2; i++) {
-		ASSERT_EQ(0, ioas_alloc(self->iommufd, &self->ioas[i]));
-		ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas[i], self->mem, HALF, IOVA));
-	}
-	ASSERT_EQ(0, ioas_alloc(self->iommufd, &self->bad));
-	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->bad, self->mem, PAGE, MSI_WINDOW));
-	self->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ASSERT_LE(0, self->event);
-	ASSERT_EQ(0, edu_event(&self->edu, VFIO_PCI_MSI_IRQ_INDEX, self->event));
-	edu_write_reg(&self->edu, EDU_REG_ACK, UINT32_MAX);
-}
-
-FIXTURE_TEARDOWN(msi)
-{
-	edu_close(&self->edu);
-	close(self->event);
-	close(self->iommufd);
-	munmap(self->mem, HALF);
-	EXPECT_EQ(0, pages_pinned());
-}
-
-/* Whether the device's interrupt arrives, once */
-static bool interrupted(struct edu *edu, int event)
-{
-	struct pollfd arrived = { .fd = event, .events = POLLIN };
-	uint64_t times = 0;
-
-	edu_write_reg(edu, EDU_REG_RAISE, 1);
-	if (poll(&arrived, 1, 5000) != 1 || read(event, &times, sizeof(times)) != sizeof(times))
-		return false;
-	edu_write_reg(edu, EDU_REG_ACK, 1);
-	return times == 1;
-}
-
-TEST_F_TIMEOUT(msi, arrives_whatever_becomes_of_the_page_table, 600)
-{
-	struct mover mover = { .dev = self->edu.fd, .target = { self->ioas[0], self->ioas[1] } };
-	struct mover fails = {
-		.dev = self->edu.fd, .target = { self->bad, self->bad }, .expected = -EADDRINUSE,
-	};
-	long faults = iommu_fault_count();
-
-	EXPECT_TRUE(interrupted(&self->edu, self->event));
-	ASSERT_EQ(0, vfio_attach(self->edu.fd, self->ioas[0], NULL));
-	EXPECT_TRUE(interrupted(&self->edu, self->event));
-	ASSERT_EQ(0, mover_start(&mover));
-	for (int i = 0; i < 300 || !mover_has_moved(&mover, 100); i++)
-		ASSERT_TRUE_FOR(interrupted(&self->edu, self->event), "interrupt %d", i);
-	mover_stop(&mover);
-	EXPECT_EQ(0, mover.rc);
-
-	ASSERT_EQ(0, mover_start(&fails));
-	for (int i = 0; i < 300 || !mover_has_moved(&fails, 100); i++)
-		ASSERT_TRUE_FOR(interrupted(&self->edu, self->event), "interrupt %d", i);
-	mover_stop(&fails);
-	EXPECT_EQ(0, fails.rc);
-	EXPECT_EQ(fails.moves, fails.refused);
-
-	ASSERT_EQ(0, vfio_detach(self->edu.fd));
-	EXPECT_TRUE(interrupted(&self->edu, self->event));
-	EXPECT_EQ(faults, iommu_fault_count());
 }
 
 TEST_HARNESS_MAIN
