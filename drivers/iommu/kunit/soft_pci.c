@@ -169,12 +169,17 @@ int soft_pci_start(struct soft_pci *pci, u16 segment, const u8 *devfns, unsigned
  */
 void soft_pci_stop(struct soft_pci *pci)
 {
+	struct device *bridge;
+
 	if (!pci->bus)
 		return;
+	bridge = pci->bus->bridge;
 	pci_lock_rescan_remove();
 	pci_stop_root_bus(pci->bus);
 	pci_remove_root_bus(pci->bus);
 	pci_unlock_rescan_remove();
+	/* The first reference of a host bridge is its maker's, and the one of its bus goes with the bus */
+	put_device(bridge);
 	pci->bus = NULL;
 }
 
