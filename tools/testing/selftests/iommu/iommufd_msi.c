@@ -271,6 +271,43 @@ TEST_F_TIMEOUT(msi, arrives_when_a_step_failed, 600)
 	EXPECT_LE(10, failures);
 }
 
+/* ---- a device that joins a group which is attached ---- */
+
+TEST(msi_of_a_device_that_is_plugged_in_while_its_group_is_attached)
+{
+	int iommufd = iommu_open(), last = MOST_DEVICES - 1;
+	struct source source[MOST_DEVICES];
+	uint32_t ioas[2];
+	char path[128];
+
+	ASSERT_LE(0, iommufd);
+	ASSERT_EQ(0, edu_one_cpu());
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, ioas_alloc(iommufd, &ioas[i]));
+	for (int i = 0; i < MOST_DEVICES; i++) {
+		ASSERT_EQ(0, open_source(&source[i], EDU_FUNCTIONS + i, iommufd));
+		ASSERT_EQ(0, set_up(&source[i]));
+		ASSERT_EQ(0, vfio_attach(source[i].edu.fd, ioas[0], NULL));
+	}
+	for (int round = 0; round < 3; round++) {
+		EXPECT_TRUE_FOR(all_come(source, MOST_DEVICES), "round %d", round);
+		close_source(&source[last]);
+		pci_attr_path(path, sizeof(path), source[last].edu.bdf, "remove");
+		ASSERT_EQ(0, write_file(path, "1"));
+		EXPECT_TRUE_FOR(all_come(source, last), "round %d", round);
+		ASSERT_EQ(0, vfio_attach(source[0].edu.fd, ioas[!(round % 2)], NULL));
+		ASSERT_EQ(0, write_file("/sys/bus/pci/rescan", "1"));
+		ASSERT_EQ(0, open_source(&source[last], EDU_FUNCTIONS + last, iommufd));
+		ASSERT_EQ(0, set_up(&source[last]));
+		/* what its siblings are attached to translates for it too */
+		EXPECT_TRUE_FOR(all_come(source, MOST_DEVICES), "round %d", round);
+		ASSERT_EQ(0, vfio_attach(source[last].edu.fd, ioas[!(round % 2)], NULL));
+	}
+	for (int i = 0; i < MOST_DEVICES; i++)
+		close_source(&source[i]);
+	close(iommufd);
+}
+
 /* ---- groups that share a page table ---- */
 
 TEST(msi_of_a_group_stays_when_another_leaves)
@@ -300,6 +337,59 @@ TEST(msi_of_a_group_stays_when_another_leaves)
 	close_source(&source[0]);
 	EXPECT_TRUE(all_come(&source[1], 1));
 	close_source(&source[1]);
+	close(iommufd);
+}
+
+/* ---- a container of VFIO, which has its own way to map what messages need ---- */
+
+static int open_in_container(struct source *s, unsigned int nth, int *container, int *group)
+{
+	char node[64];
+	int rc;
+
+	memset(&s->edu, 0, sizeof(s->edu));
+	rc = edu_find(nth, s->edu.bdf) ?: pci_use_vfio(s->edu.bdf);
+	if (rc)
+		return rc;
+	snprintf(node, sizeof(node), "/dev/vfio/%d", pci_group(s->edu.bdf));
+	*container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	*group = open(node, O_RDWR | O_CLOEXEC);
+	if (*container < 0 || *group < 0)
+		return -errno;
+	if (ioctl(*group, VFIO_GROUP_SET_CONTAINER, container) || ioctl(*container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
+		return -errno;
+	s->edu.fd = ioctl(*group, VFIO_GROUP_GET_DEVICE_FD, s->edu.bdf);
+	if (s->edu.fd < 0)
+		return -errno;
+	s->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	rc = edu_enable(&s->edu);
+	if (!rc)
+		edu_write_reg(&s->edu, EDU_REG_ACK, UINT32_MAX);
+	return rc;
+}
+
+TEST(msi_of_a_device_that_goes_between_a_container_and_an_iommufd)
+{
+	int container, group, iommufd = iommu_open();
+	struct source source;
+	uint32_t ioas;
+
+	ASSERT_LE(0, iommufd);
+	ASSERT_EQ(0, ioas_alloc(iommufd, &ioas));
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, open_in_container(&source, EDU_ALONE, &container, &group));
+		ASSERT_EQ(0, set_up(&source));
+		EXPECT_TRUE_FOR(all_come(&source, 1), "container, round %d", i);
+		close_source(&source);
+		close(group);
+		close(container);
+
+		ASSERT_EQ(0, open_source(&source, EDU_ALONE, iommufd));
+		ASSERT_EQ(0, set_up(&source));
+		ASSERT_EQ(0, vfio_attach(source.edu.fd, ioas, NULL));
+		EXPECT_TRUE_FOR(all_come(&source, 1), "iommufd, round %d", i);
+		close_source(&source);
+	}
 	close(iommufd);
 }
 
