@@ -18,7 +18,14 @@
 #define VENDOR		0x7e57
 #define DEVICE		0x0001
 
-static struct soft_pci_function *find_function(struct soft_pci *pci, unsigned int devfn)
+/**
+ * soft_pci_function() - What is at a place on the bus
+ * @pci: the segment
+ * @devfn: device and function
+ *
+ * Return: the function, or NULL when there is none.
+ */
+struct soft_pci_function *soft_pci_function(struct soft_pci *pci, unsigned int devfn)
 {
 	unsigned int i;
 
@@ -39,8 +46,8 @@ static u32 get(const u8 *at, int size)
 
 static int config_read(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 *value)
 {
-	struct soft_pci *pci = container_of(bus->sysdata, struct soft_pci, sysdata);
-	struct soft_pci_function *function = find_function(pci, devfn);
+	struct soft_pci *pci = container_of(bus->ops, struct soft_pci, ops);
+	struct soft_pci_function *function = soft_pci_function(pci, devfn);
 
 	if (!function || where + size > PCI_CFG_SPACE_EXP_SIZE) {
 		PCI_SET_ERROR_RESPONSE(value);
@@ -53,8 +60,8 @@ static int config_read(struct pci_bus *bus, unsigned int devfn, int where, int s
 /* All but these registers is read-only */
 static int config_write(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 value)
 {
-	struct soft_pci *pci = container_of(bus->sysdata, struct soft_pci, sysdata);
-	struct soft_pci_function *function = find_function(pci, devfn);
+	struct soft_pci *pci = container_of(bus->ops, struct soft_pci, ops);
+	struct soft_pci_function *function = soft_pci_function(pci, devfn);
 
 	if (!function)
 		return PCIBIOS_DEVICE_NOT_FOUND;
@@ -71,7 +78,7 @@ static int config_write(struct pci_bus *bus, unsigned int devfn, int where, int 
 	case CAP_ATS + PCI_ATS_CTRL:
 		if (!soft_pci_ats_enabled(function) && value & PCI_ATS_CTRL_ENABLE)
 			WRITE_ONCE(function->ats_starts, function->ats_starts + 1);
-		smp_wmb(); /* pairs with soft_pci_ats_enabled() */
+		smp_wmb(); /* pairs with soft_pci_ats_restarted() */
 		memcpy(&function->config[where], &value, min(size, 2));
 	}
 	return PCIBIOS_SUCCESSFUL;
@@ -102,17 +109,34 @@ static void make_function(struct soft_pci_function *function, u8 devfn, bool mul
 	put(function, CAP_ATS + PCI_ATS_CAP, 2, PCI_ATS_CAP_PAGE_ALIGNED);
 }
 
-static void add_alias(struct pci_dev *pdev)
+static void find(struct pci_dev *pdev)
 {
+	struct soft_pci *pci = container_of(pdev->bus->ops, struct soft_pci, ops);
+
 	if (pdev->devfn == SOFT_PCI_ALIASED)
 		pci_add_dma_alias(pdev, SOFT_PCI_ALIASED + 1, 1);
+	if (pci->found)
+		pci->found(pci, pdev);
 }
-DECLARE_PCI_FIXUP_HEADER(VENDOR, DEVICE, add_alias);
+DECLARE_PCI_FIXUP_HEADER(VENDOR, DEVICE, find);
 
 /* Called by the walking thread while the PCI core may write */
 bool soft_pci_ats_enabled(const struct soft_pci_function *function)
 {
 	return READ_ONCE(function->config[CAP_ATS + PCI_ATS_CTRL + 1]) & (PCI_ATS_CTRL_ENABLE >> 8);
+}
+
+/* Called by the walking thread while ATS is enabled: has the device forgotten everything since the last call? */
+bool soft_pci_ats_restarted(struct soft_pci_function *function)
+{
+	unsigned int starts;
+
+	smp_rmb(); /* pairs with config_write() */
+	starts = READ_ONCE(function->ats_starts);
+	if (starts == function->ats_seen)
+		return false;
+	function->ats_seen = starts;
+	return true;
 }
 
 bool soft_pci_pasid_enabled(const struct soft_pci_function *function)
@@ -122,7 +146,7 @@ bool soft_pci_pasid_enabled(const struct soft_pci_function *function)
 
 /**
  * soft_pci_start() - Make a segment and let the kernel find what is on it
- * @pci: the segment, zeroed
+ * @pci: the segment, zeroed apart from @found
  * @segment: its number, which nothing else has
  * @devfns: where functions are; several of one device end up in one group
  * @nr: how many
@@ -131,8 +155,9 @@ bool soft_pci_pasid_enabled(const struct soft_pci_function *function)
  */
 int soft_pci_start(struct soft_pci *pci, u16 segment, const u8 *devfns, unsigned int nr)
 {
-	LIST_HEAD(resources);
+	struct pci_host_bridge *bridge;
 	unsigned int i, j;
+	int rc;
 
 	if (WARN_ON(nr > SOFT_PCI_FUNCTIONS))
 		return -EINVAL;
@@ -144,22 +169,30 @@ int soft_pci_start(struct soft_pci *pci, u16 segment, const u8 *devfns, unsigned
 		make_function(&pci->functions[i], devfns[i], multifunction);
 	}
 	pci->nr = nr;
-	pci->sysdata = (struct pci_sysdata){ .domain = segment, .node = NUMA_NO_NODE };
 	pci->ops = (struct pci_ops){ .read = config_read, .write = config_write };
 	pci->busn = (struct resource){ .name = "soft PCI", .flags = IORESOURCE_BUS };
 
-	pci_add_resource(&resources, &pci->busn);
-	pci_lock_rescan_remove();
-	pci->bus = pci_create_root_bus(NULL, 0, &pci->ops, &pci->sysdata, &resources);
-	if (pci->bus) {
-		pci_scan_child_bus(pci->bus);
-		pci_bus_add_devices(pci->bus);
-	}
-	pci_unlock_rescan_remove();
-	if (!pci->bus) {
-		pci_free_resource_list(&resources);
+	bridge = pci_alloc_host_bridge(0);
+	if (!bridge)
 		return -ENOMEM;
+	bridge->ops = &pci->ops;
+	bridge->domain_nr = segment;
+#ifdef CONFIG_X86
+	pci->sysdata = (struct pci_sysdata){ .domain = segment, .node = NUMA_NO_NODE };
+	bridge->sysdata = &pci->sysdata;
+#endif
+	pci_add_resource(&bridge->windows, &pci->busn);
+
+	pci_lock_rescan_remove();
+	rc = pci_scan_root_bus_bridge(bridge);
+	if (!rc)
+		pci_bus_add_devices(bridge->bus);
+	pci_unlock_rescan_remove();
+	if (rc) {
+		pci_free_host_bridge(bridge);
+		return rc;
 	}
+	pci->bus = bridge->bus;
 	return 0;
 }
 

@@ -33,8 +33,12 @@ struct walk_legal {
 	u64 sets[WALK_HISTORY];
 };
 
-/* The bit of "nothing": no domain at all, or nothing mapped. The bits below are domains, or mappings of a place. */
+/*
+ * The bit of "nothing": no domain at all, or nothing mapped; and that of addresses that are let through as they are.
+ * The bits below are domains, or mappings of a place.
+ */
 #define WALK_NOTHING	BIT_ULL(63)
+#define WALK_IDENTITY	BIT_ULL(62)
 #define WALK_MAPPINGS	62
 
 void walk_legal_set(struct walk_legal *legal, u64 set);
@@ -85,7 +89,11 @@ struct walk_cache {
 
 struct walk_line *walk_cache_find(struct walk_cache *cache, const struct walk_key *key);
 struct walk_line *walk_cache_insert(struct walk_cache *cache, const struct walk_key *key, struct rnd_state *rnd);
+void walk_cache_flush_sized(struct walk_cache *cache, const struct walk_key *key, u8 order);
 void walk_cache_flush(struct walk_cache *cache, const struct walk_key *key);
+void walk_remember(struct walk_cache *cache, const struct walk_key *key, const struct walk_result *result,
+		   struct rnd_state *rnd);
+bool walk_recall(struct walk_cache *cache, const struct walk_key *key, struct walk_result *result);
 
 /* What the walker found out */
 enum walk_fault {
@@ -141,6 +149,7 @@ struct walk_domain {
 	unsigned int mapping[WALK_PLACES];	/* number of the present or next mapping */
 	bool mapped[WALK_PLACES];
 	unsigned int kind;		/* replaces between two of one kind are seamless; 0: none is */
+	bool no_pasids;			/* refused to PASIDs, and to a device that has any attached */
 };
 
 #define WALK_DOMAINS	6
@@ -158,7 +167,7 @@ struct walk_source {
 	u32 id;
 	unsigned int device;
 	struct walk_slot *slot;
-	struct walk_legal legal;	/* bit: index of a domain */
+	struct walk_legal legal;	/* bit: index of a domain, or WALK_IDENTITY */
 };
 
 #define WALK_SLOTS	24
@@ -200,6 +209,10 @@ void walker_walk(struct walker *walker, bool walking);
 void walker_wait(struct walker *walker, u64 walks);
 __printf(3, 4) void walker_fault(struct walker *walker, enum walk_fault fault, const char *format, ...);
 u64 walker_faults(const struct walker *walker);
+bool walk_sometimes(struct walk_unit *unit);
+void walk_dawdle(struct walk_unit *unit);
+bool walk_ends(struct walk_result *result, enum walk_end end, const char *why);
+void *walk_memory(u64 phys);
 u64 walk_phys(unsigned int domain, unsigned int place, unsigned int mapping);
 bool walk_mapping_writable(unsigned int mapping);
 

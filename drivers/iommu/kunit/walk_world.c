@@ -37,6 +37,12 @@ static u64 domain_bit(int domain)
 	return domain < 0 ? WALK_NOTHING : BIT_ULL(domain);
 }
 
+/* What requests see that are attached to nothing */
+static u64 rest_bit(struct walk_world *world, unsigned int group, ioasid_t pasid)
+{
+	return world->identity && !world->owned[group] && pasid == IOMMU_NO_PASID ? WALK_IDENTITY : WALK_NOTHING;
+}
+
 static bool sees(struct walk_world *world, unsigned int device, const struct walk_slot *slot)
 {
 	return slot->group == world->groups[group_of(device)] && world->devices[device] &&
@@ -101,6 +107,62 @@ static bool can_move(struct walk_world *world, const struct walk_slot *slot)
 	return false;
 }
 
+/* The requests of a group without PASID */
+static struct walk_slot *rid_slot(struct walk_world *world, const struct iommu_group *group)
+{
+	struct walk_slot *slot = world->walker->slots;
+
+	while (slot->group != group || slot->pasid != IOMMU_NO_PASID)
+		slot++;
+	return slot;
+}
+
+/* PASIDs of a group that a device uses: enabled, and attached */
+static bool has_live_pasids(struct walk_world *world, const struct iommu_group *group)
+{
+	unsigned int i, d;
+
+	for (i = 0; i < world->walker->nr_slots; i++) {
+		struct walk_slot *slot = &world->walker->slots[i];
+
+		for (d = 0; slot->group == group && slot->pasid != IOMMU_NO_PASID && d < WALK_DEVICES; d++) {
+			if (slot->domain >= 0 && sees(world, d, slot))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool has_no_room_for_pasids(struct walk_world *world, const struct iommu_group *group)
+{
+	int domain = rid_slot(world, group)->domain;
+
+	return domain >= 0 && world->walker->domains[domain].no_pasids;
+}
+
+static bool must_refuse(struct walk_world *world, const struct walk_slot *slot, int to)
+{
+	if (to < 0)
+		return false;
+	if (slot->pasid == IOMMU_NO_PASID)
+		return world->walker->domains[to].no_pasids && has_live_pasids(world, slot->group);
+	return world->walker->domains[to].no_pasids || has_no_room_for_pasids(world, slot->group);
+}
+
+/* The driver has to refuse, and nothing may be noticed */
+static void move_in_vain(struct walk_world *world, struct walk_slot *slot, int to)
+{
+	int from = slot->domain, rc;
+
+	note_slot(world, slot, domain_bit(from));
+	if (from < 0)
+		rc = iommu_group_attach_handle(slot->group, slot->pasid, &slot->handles[to]);
+	else
+		rc = iommu_group_replace_handle(slot->group, slot->pasid, &slot->handles[from], &slot->handles[to]);
+	if (rc >= 0)
+		step_failed(world, "refused move", slot, to, rc);
+}
+
 static void step_move(struct walk_world *world)
 {
 	struct walk_slot *slot = &world->walker->slots[pick(world, world->walker->nr_slots)];
@@ -112,6 +174,10 @@ static void step_move(struct walk_world *world)
 		to = -1;
 	if (to == slot->domain)
 		return;
+	if (must_refuse(world, slot, to)) {
+		move_in_vain(world, slot, to);
+		return;
+	}
 	rc = walk_world_move(world, slot, to);
 	if (rc)
 		step_failed(world, "move", slot, to, rc);
@@ -122,16 +188,13 @@ static void step_refused(struct walk_world *world)
 {
 	struct walk_slot *slot = &world->walker->slots[pick(world, world->walker->nr_slots)];
 	unsigned int i = pick(world, WALK_DEVICES);
-	int from = slot->domain, to = pick(world, WALK_DOMAINS), rc;
+	int to = pick(world, WALK_DOMAINS);
 
-	if (!sees(world, i, slot) || from < 0 || to == from)
+	if (!sees(world, i, slot) || slot->domain < 0 || to == slot->domain)
 		return;
-	note_slot(world, slot, domain_bit(from));
 	world->ops->refuse(world, world->devices[i], true);
-	rc = iommu_group_replace_handle(slot->group, slot->pasid, &slot->handles[from], &slot->handles[to]);
+	move_in_vain(world, slot, to);
 	world->ops->refuse(world, world->devices[i], false);
-	if (rc >= 0)
-		step_failed(world, "refused replace", slot, to, rc);
 }
 
 static u64 mapping_bit(unsigned int mapping)
@@ -252,7 +315,7 @@ static void step_pasids(struct walk_world *world)
 		return;
 	if (world->has_pasids[i])
 		disable_pasids(world, i);
-	else
+	else if (!has_no_room_for_pasids(world, world->groups[group_of(i)]))
 		enable_pasids(world, i);
 }
 
@@ -269,18 +332,21 @@ static struct pci_dev *any_device(struct walk_world *world, unsigned int group)
 
 static void take_group(struct walk_world *world, unsigned int group)
 {
+	struct walk_slot *rid = rid_slot(world, world->groups[group]);
 	struct pci_dev *pdev = any_device(world, group);
 	unsigned int i;
 	int rc;
 
 	if (!pdev)
 		return;
+	note_slot(world, rid, WALK_NOTHING | rest_bit(world, group, IOMMU_NO_PASID));
 	rc = iommu_device_claim_dma_owner(&pdev->dev, world);
 	if (rc) {
 		walker_fault(world->walker, WALK_FAULT_STEP, "claim: %d", rc);
 		return;
 	}
 	world->owned[group] = true;
+	note_slot(world, rid, WALK_NOTHING);
 	for (i = 0; world->pasids && i < WALK_DEVICES; i++) {
 		if (group_of(i) == group && world->devices[i])
 			enable_pasids(world, i);
@@ -289,6 +355,7 @@ static void take_group(struct walk_world *world, unsigned int group)
 
 static void give_back_group(struct walk_world *world, unsigned int group)
 {
+	struct walk_slot *rid = rid_slot(world, world->groups[group]);
 	struct pci_dev *pdev = any_device(world, group);
 	unsigned int i;
 
@@ -302,9 +369,11 @@ static void give_back_group(struct walk_world *world, unsigned int group)
 		if (group_of(i) == group && world->has_pasids[i])
 			disable_pasids(world, i);
 	}
+	world->owned[group] = false;
+	note_slot(world, rid, WALK_NOTHING | rest_bit(world, group, IOMMU_NO_PASID));
 	if (pdev)
 		iommu_device_release_dma_owner(&pdev->dev);
-	world->owned[group] = false;
+	note_slot(world, rid, rest_bit(world, group, IOMMU_NO_PASID));
 }
 
 static void step_owner(struct walk_world *world)
@@ -360,7 +429,8 @@ void walk_world_unplug(struct walk_world *world, unsigned int device)
 		struct walk_source *source = &world->walker->sources[i];
 
 		if (source->device == device)
-			walk_legal_set(&source->legal, WALK_NOTHING | domain_bit(source->slot->domain));
+			walk_legal_set(&source->legal, WALK_NOTHING | domain_bit(source->slot->domain) |
+				       rest_bit(world, group_of(device), source->slot->pasid));
 	}
 	world->devices[device] = NULL;
 	world->has_pasids[device] = false;
@@ -381,7 +451,7 @@ static void make_source(struct walk_world *world, unsigned int device, u32 id, s
 	source->id = id;
 	source->device = device;
 	source->slot = slot;
-	walk_legal_set(&source->legal, WALK_NOTHING);
+	walk_legal_set(&source->legal, rest_bit(world, group_of(device), slot->pasid));
 }
 
 static void make_slots(struct walk_world *world, unsigned int group)
@@ -389,7 +459,7 @@ static void make_slots(struct walk_world *world, unsigned int group)
 	struct walker *walker = world->walker;
 	unsigned int i, p, d;
 
-	for (p = 0; p < (world->pasids ? ARRAY_SIZE(pasids) : 1); p++) {
+	for (p = 0; p < ARRAY_SIZE(pasids) && pasids[p] < max(world->pasids, 1U); p++) {
 		struct walk_slot *slot = &walker->slots[walker->nr_slots++];
 
 		slot->group = world->groups[group];
@@ -431,7 +501,7 @@ int walk_world_start(struct walk_world *world)
 	}
 	for (i = 0; i < WALK_DOMAINS; i++) {
 		struct walk_domain *domain = &walker->domains[i];
-		struct iommu_domain *made = world->ops->alloc_domain(world, i, &domain->kind);
+		struct iommu_domain *made = world->ops->alloc_domain(world, i, domain);
 
 		if (IS_ERR(made))
 			return PTR_ERR(made);

@@ -12,12 +12,12 @@ struct walk_world;
 
 /**
  * struct walk_world_ops - What the random steps need to know about a kind of IOMMU
- * @alloc_domain: allocate domain number @index and tell its kind: the driver has to replace two of one kind without a
- *                moment in which neither translates, unless it is kind 0
+ * @alloc_domain: allocate domain number @index, and tell its kind and whether PASIDs cannot have it: the driver has to
+ *                replace two of one kind without a moment in which neither translates, unless it is kind 0
  * @refuse: from now on the driver has to refuse that the device is replaced, or not any more
  */
 struct walk_world_ops {
-	struct iommu_domain *(*alloc_domain)(struct walk_world *world, unsigned int index, unsigned int *kind);
+	struct iommu_domain *(*alloc_domain)(struct walk_world *world, unsigned int index, struct walk_domain *domain);
 	void (*refuse)(struct walk_world *world, struct pci_dev *pdev, bool refuse);
 };
 
@@ -25,7 +25,9 @@ struct walk_world_ops {
  * struct walk_world - Devices, domains, and what is done with them at random
  * @devices: the first one is alone, the next two share a group, the last one has two requester IDs; NULL when removed
  * @has_pasids: PASIDs are enabled for the device
- * @owned: the group belongs to the test; otherwise it is in its default domain, where nothing is mapped
+ * @owned: the group belongs to the test; otherwise it is in its default domain
+ * @identity: the default domain lets everything through; otherwise nothing is mapped there
+ * @pasids: PASIDs below this one are used; 0: none
  */
 struct walk_world {
 	const struct walk_world_ops *ops;
@@ -35,7 +37,8 @@ struct walk_world {
 	bool has_pasids[WALK_DEVICES];
 	struct iommu_group *groups[WALK_GROUPS];
 	bool owned[WALK_GROUPS];
-	bool pasids;
+	bool identity;
+	unsigned int pasids;
 };
 
 int walk_world_start(struct walk_world *world);

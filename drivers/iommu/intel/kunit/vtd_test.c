@@ -2,14 +2,11 @@
 /*
  * KUnit suite "vtd": the driver of VT-d, held against a software VT-d that walks its tables all the time
  *
- * walker.steps= says how many random steps are done, walker.seed= repeats a run; what hardware happens to remember, and
- * when it looks, repeats only as far as the two CPUs run alike. The steps are done in slices, each short enough for the
- * watchdogs, on a unit of its own.
+ * Each slice of the random steps is done on a unit of its own.
  */
 #include <kunit/test.h>
-#include <linux/moduleparam.h>
 
-#include "../../kunit/walk_world.h"
+#include "../../kunit/walk_test.h"
 #include "../attach.h"
 #include "vtd_stores.h"
 #include "vtd_unit.h"
@@ -17,22 +14,7 @@
 /* Domains from this number on have first-level tables, in scalable mode */
 #define FIRST_LEVEL	4
 
-#define SLICE		10000UL		/* at most */
-#define SLICES		10UL		/* at least */
 #define LEGACY		2		/* of ten; legacy mode has no PASIDs */
-
-#undef MODULE_PARAM_PREFIX
-#define MODULE_PARAM_PREFIX "walker."
-
-static unsigned long walk_steps = 2000;
-module_param_named(steps, walk_steps, ulong, 0444);
-MODULE_PARM_DESC(steps, "Unit tests: random steps while the software IOMMU walks");
-
-static unsigned long walk_seed = 1;
-module_param_named(seed, walk_seed, ulong, 0444);
-MODULE_PARM_DESC(seed, "Unit tests: where the random steps begin");
-
-static unsigned long steps_done;
 
 struct vtd_world {
 	struct walk_world world;
@@ -46,13 +28,14 @@ struct vtd_world {
  * The driver decides between first and second level for the whole machine, of which this unit is not the only one, and
  * nothing is mapped yet. A first-level entry has more than 128 bits that count.
  */
-static struct iommu_domain *alloc_domain(struct walk_world *world, unsigned int index, unsigned int *kind)
+static struct iommu_domain *alloc_domain(struct walk_world *world, unsigned int index,
+					 struct walk_domain *walk)
 {
 	struct iommu_domain *domain = iommu_domain_alloc_for_device(&world->devices[0]->dev, 0);
 
-	*kind = 1;
+	walk->kind = 1;
 	if (world->pasids && index >= FIRST_LEVEL && !IS_ERR(domain)) {
-		*kind = 0;
+		walk->kind = 0;
 		to_dmar_domain(domain)->flags |= DOMAIN_FLAG_USE_FIRST_LEVEL;
 		to_dmar_domain(domain)->set_pte_snp = false;
 	}
@@ -87,56 +70,34 @@ static void start_world(struct kunit *test, bool scalable, u64 seed)
 	vtd->world.ops = &vtd_world_ops;
 	vtd->world.walker = &vtd->walker;
 	vtd->world.pci = &vtd->pci;
-	vtd->world.pasids = scalable;
+	vtd->world.pasids = scalable ? BIT(20) : 0;
 	KUNIT_ASSERT_EQ(test, walk_world_start(&vtd->world), 0);
 }
 
 static void expect_no_fault(struct kunit *test)
 {
 	struct vtd_world *vtd = test->priv;
-	struct walk_verdict *verdict = &vtd->walker.verdict;
 
-	kunit_info(test, "%llu walks, %llu translated, %llu from a cache, %llu too slow", verdict->walks,
-		   verdict->translated, verdict->from_cache, verdict->too_slow);
-	KUNIT_EXPECT_EQ_MSG(test, walker_faults(&vtd->walker), 0ULL,
-			    "blocked %llu torn %llu stale %llu wrong %llu step %llu, first: %s; walker.seed=%lu",
-			    verdict->faults[WALK_FAULT_BLOCKED], verdict->faults[WALK_FAULT_TORN],
-			    verdict->faults[WALK_FAULT_STALE], verdict->faults[WALK_FAULT_WRONG],
-			    verdict->faults[WALK_FAULT_STEP], verdict->first, walk_seed);
+	walk_expect_no_fault(test, &vtd->walker);
 	KUNIT_EXPECT_STREQ(test, vtd->unit.misuse ?: "", "");
 	KUNIT_EXPECT_EQ(test, vtd->pci.misused, 0);
 }
 
-static unsigned long slice_steps(void)
-{
-	return min(SLICE, DIV_ROUND_UP(walk_steps, SLICES));
-}
-
 static void random_steps_are_seen_as_they_should(struct kunit *test)
 {
-	unsigned long slice = (unsigned long)test->param_value - 1, i;
+	unsigned long slice = walk_slice(test);
 	struct vtd_world *vtd = test->priv;
 
 	start_world(test, slice % 10 >= LEGACY, walk_seed + slice);
-	for (i = 0; i < slice_steps() && !walker_faults(&vtd->walker); i++, steps_done++)
-		walk_world_step(&vtd->world);
+	walk_slice_steps(test, &vtd->world);
 	expect_no_fault(test);
-	KUNIT_EXPECT_GT(test, vtd->walker.verdict.translated, 0ULL);
-}
-
-static void steps_were_as_many_as_asked_for(struct kunit *test)
-{
-	KUNIT_EXPECT_GE(test, steps_done, walk_steps);
 }
 
 static const void *next_slice(const void *prev, char *desc)
 {
 	unsigned long slice = (unsigned long)prev;
 
-	if (slice * slice_steps() >= walk_steps)
-		return NULL;
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s mode, slice %lu", slice % 10 < LEGACY ? "legacy" : "scalable", slice);
-	return (void *)(slice + 1);
+	return walk_next_slice(prev, desc, slice % 10 < LEGACY ? "legacy mode" : "scalable mode");
 }
 
 /* An entry that is present is the one of before, or the one of after, after each single store */
@@ -264,26 +225,12 @@ static void shared_virtual_addressing_stands_beside(struct kunit *test)
 /* Whatever is attached to a device that is pulled, nothing of it is left, and its sibling goes on */
 static void removed_device_is_blocked(struct kunit *test)
 {
-	unsigned int device = (unsigned long)test->param_value - 1, i;
+	unsigned int device = walk_device(test);
 	struct vtd_world *vtd = test->priv;
 
 	start_world(test, true, walk_seed + device);
-	for (i = 0; i < 300; i++)
-		walk_world_step(&vtd->world);
-	walk_world_unplug(&vtd->world, device);
-	for (i = 0; i < 300; i++)
-		walk_world_step(&vtd->world);
+	walk_unplug_between_steps(&vtd->world, device);
 	expect_no_fault(test);
-}
-
-static const void *next_device(const void *prev, char *desc)
-{
-	unsigned long device = (unsigned long)prev;
-
-	if (device == WALK_DEVICES)
-		return NULL;
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "device %lu", device);
-	return (void *)(device + 1);
 }
 
 /* An unmap flushes for each attachment, so there is an end to how many a user can make it do */
@@ -350,11 +297,11 @@ static struct kunit_case vtd_cases[] = {
 	KUNIT_CASE(each_store_leaves_an_entry_that_is_one),
 	KUNIT_CASE(each_store_leaves_a_context_entry_that_is_one),
 	KUNIT_CASE(freed_tables_are_forgotten),
-	KUNIT_CASE_PARAM(removed_device_is_blocked, next_device),
+	KUNIT_CASE_PARAM(removed_device_is_blocked, walk_next_device),
 	KUNIT_CASE(domain_has_a_limit_of_attachments),
 	KUNIT_CASE(shared_virtual_addressing_stands_beside),
 	KUNIT_CASE_PARAM(random_steps_are_seen_as_they_should, next_slice),
-	KUNIT_CASE(steps_were_as_many_as_asked_for),
+	KUNIT_CASE(walk_steps_were_as_many_as_asked_for),
 	{}
 };
 

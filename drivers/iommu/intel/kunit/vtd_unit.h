@@ -37,7 +37,6 @@ struct vtd_unit {
 	u64 root;
 	u32 gcmd;
 	struct soft_pci *pci;
-	unsigned int ats_starts[SOFT_PCI_FUNCTIONS];
 	struct walk_cache context;
 	struct walk_cache pasid;
 	struct walk_cache tlb[2];

@@ -40,32 +40,6 @@ static void read128(void *from, u64 *to)
 	to[1] = hi;
 }
 
-static bool sometimes(struct vtd_unit *unit)
-{
-	return prandom_u32_state(&unit->unit.rnd) & BIT(16);
-}
-
-/* Time passes between two reads of hardware */
-static void dawdle(struct vtd_unit *unit)
-{
-	unsigned int i = prandom_u32_state(&unit->unit.rnd);
-
-	for (i = i & BIT(20) ? i >> 8 & 63 : 0; i; i--)
-		barrier();
-}
-
-static bool ends(struct walk_result *result, enum walk_end end, const char *why)
-{
-	result->end = end;
-	result->why = why;
-	return false;
-}
-
-static void *memory(u64 phys)
-{
-	return pfn_valid(PHYS_PFN(phys)) ? phys_to_virt(phys) : NULL;
-}
-
 /* Sections 9.1 to 9.4 */
 static bool read_context(struct vtd_unit *unit, u32 source, u64 *context, struct where *where,
 			 struct walk_result *result)
@@ -76,7 +50,7 @@ static bool read_context(struct vtd_unit *unit, u32 source, u64 *context, struct
 	struct walk_line *line = NULL;
 	u64 root[2], *table;
 
-	if (sometimes(unit))
+	if (walk_sometimes(&unit->unit))
 		line = walk_cache_find(&unit->context, &key);
 	if (line) {
 		memcpy(context, line->data, 4 * sizeof(*context));
@@ -86,27 +60,27 @@ static bool read_context(struct vtd_unit *unit, u32 source, u64 *context, struct
 
 	read128(phys_to_virt(unit->root & VTD_PAGE_MASK) + (source >> 8) * 16, root);
 	if (!(root[scalable && devfn & 0x80] & 1))
-		return ends(result, WALK_BLOCKED, NULL);
-	table = memory(root[scalable && devfn & 0x80] & VTD_PAGE_MASK);
+		return walk_ends(result, WALK_BLOCKED, NULL);
+	table = walk_memory(root[scalable && devfn & 0x80] & VTD_PAGE_MASK);
 	if (!table)
-		return ends(result, WALK_BROKEN, "root entry");
+		return walk_ends(result, WALK_BROKEN, "root entry");
 
 	if (scalable) {
 		read128(table + (devfn & 0x7f) * 4, context);
-		dawdle(unit);
+		walk_dawdle(&unit->unit);
 		read128(table + (devfn & 0x7f) * 4 + 2, context + 2);
 	} else {
 		read128(table + devfn * 2, context);
 	}
 	if (!(context[0] & 1))
-		return ends(result, WALK_BLOCKED, NULL);
+		return walk_ends(result, WALK_BLOCKED, NULL);
 	if (scalable && (context[0] & GENMASK_ULL(8, 5) || context[1] & ~GENMASK_ULL(20, 0) ||
 			 context[2] || context[3]))
-		return ends(result, WALK_BROKEN, "reserved bits of a scalable-mode context entry");
+		return walk_ends(result, WALK_BROKEN, "reserved bits of a scalable-mode context entry");
 	if (!scalable && (context[0] & GENMASK_ULL(11, 4) || context[1] & ~(GENMASK_ULL(23, 8) | GENMASK_ULL(6, 0))))
-		return ends(result, WALK_BROKEN, "reserved bits of a context entry");
+		return walk_ends(result, WALK_BROKEN, "reserved bits of a context entry");
 
-	if (sometimes(unit)) {
+	if (walk_sometimes(&unit->unit)) {
 		if (!scalable)
 			key.domain = context[1] >> 8 & 0xffff;
 		line = walk_cache_insert(&unit->context, &key, &unit->unit.rnd);
@@ -130,7 +104,7 @@ static bool decode_context(const u64 *context, struct where *where, struct walk_
 		where->type = PASID_ENTRY_PGTT_PT;
 		break;
 	case 3:
-		return ends(result, WALK_BROKEN, "translation type of a context entry");
+		return walk_ends(result, WALK_BROKEN, "translation type of a context entry");
 	}
 	return true;
 }
@@ -144,7 +118,7 @@ static bool read_pasid_entry(struct vtd_unit *unit, u32 source, u32 pasid, const
 	u64 *directory, *table, pde;
 	int i;
 
-	if (sometimes(unit))
+	if (walk_sometimes(&unit->unit))
 		line = walk_cache_find(&unit->pasid, &key);
 	if (line) {
 		memcpy(entry, line->data, sizeof(line->data));
@@ -153,27 +127,27 @@ static bool read_pasid_entry(struct vtd_unit *unit, u32 source, u32 pasid, const
 	}
 
 	if (pasid >> PASID_PDE_SHIFT >= BIT(7 + (context[0] >> 9 & 7)))
-		return ends(result, WALK_BLOCKED, NULL);
-	directory = memory(context[0] & VTD_PAGE_MASK);
+		return walk_ends(result, WALK_BLOCKED, NULL);
+	directory = walk_memory(context[0] & VTD_PAGE_MASK);
 	if (!directory)
-		return ends(result, WALK_BROKEN, "PASID directory");
+		return walk_ends(result, WALK_BROKEN, "PASID directory");
 	pde = READ_ONCE(directory[pasid >> PASID_PDE_SHIFT]);
 	if (!(pde & PASID_PTE_PRESENT))
-		return ends(result, WALK_BLOCKED, NULL);
-	table = memory(pde & VTD_PAGE_MASK);
+		return walk_ends(result, WALK_BLOCKED, NULL);
+	table = walk_memory(pde & VTD_PAGE_MASK);
 	if (!table || pde & GENMASK_ULL(11, 2))
-		return ends(result, WALK_BROKEN, "PASID directory entry");
+		return walk_ends(result, WALK_BROKEN, "PASID directory entry");
 
 	for (i = 0; i < 8; i += 2) {
 		read128(&table[(pasid & PASID_PTE_MASK) * 8 + i], &entry[i]);
 		if (!(entry[0] & PASID_PTE_PRESENT))
-			return ends(result, WALK_BLOCKED, NULL);
-		dawdle(unit);
+			return walk_ends(result, WALK_BLOCKED, NULL);
+		walk_dawdle(&unit->unit);
 	}
 	if (entry[0] & GENMASK_ULL(11, 9) || entry[3] || entry[4] || entry[5] || entry[6] || entry[7])
-		return ends(result, WALK_BROKEN, "reserved bits of a PASID table entry");
+		return walk_ends(result, WALK_BROKEN, "reserved bits of a PASID table entry");
 
-	if (sometimes(unit)) {
+	if (walk_sometimes(&unit->unit)) {
 		key.domain = entry[1] & 0xffff;
 		line = walk_cache_insert(&unit->pasid, &key, &unit->unit.rnd);
 		memcpy(line->data, entry, sizeof(line->data));
@@ -190,12 +164,12 @@ static bool decode_pasid_entry(struct vtd_unit *unit, const u64 *entry, struct w
 	switch (where->type) {
 	case PASID_ENTRY_PGTT_FL_ONLY:
 		if (entry[2] & GENMASK_ULL(11, 6))
-			return ends(result, WALK_BROKEN, "reserved bits of the first-level part");
+			return walk_ends(result, WALK_BROKEN, "reserved bits of the first-level part");
 		where->level = entry[2] & GENMASK_ULL(3, 2) ? 5 : 4;
 		where->table = entry[2] & VTD_PAGE_MASK;
 		where->no_execute = entry[2] & BIT(5);
 		if (where->level == 5)
-			return ends(result, WALK_BROKEN, "five levels");
+			return walk_ends(result, WALK_BROKEN, "five levels");
 		break;
 	case PASID_ENTRY_PGTT_SL_ONLY:
 		where->level = (entry[0] >> 2 & 7) + 2;
@@ -204,11 +178,11 @@ static bool decode_pasid_entry(struct vtd_unit *unit, const u64 *entry, struct w
 	case PASID_ENTRY_PGTT_PT:
 		break;
 	default:
-		return ends(result, WALK_BROKEN, "translation type of a PASID table entry");
+		return walk_ends(result, WALK_BROKEN, "translation type of a PASID table entry");
 	}
 	/* ECAP.SRS is 0 */
 	if (entry[2] & 1)
-		return ends(result, WALK_BROKEN, "supervisor requests");
+		return walk_ends(result, WALK_BROKEN, "supervisor requests");
 	return true;
 }
 
@@ -220,39 +194,17 @@ static bool find_tables(struct vtd_unit *unit, u32 source, u32 pasid, struct whe
 		return false;
 	if (!(unit->root & DMA_RTADDR_SMT)) {
 		if (pasid)
-			return ends(result, WALK_BLOCKED, NULL);
+			return walk_ends(result, WALK_BLOCKED, NULL);
 		return decode_context(context, where, result);
 	}
 
 	where->device_tlb = context[0] & BIT(2);
 	if (pasid && !(context[0] & CONTEXT_PASIDE))
-		return ends(result, WALK_BLOCKED, NULL);
+		return walk_ends(result, WALK_BLOCKED, NULL);
 	if (!pasid)
 		pasid = context[1] & GENMASK_ULL(19, 0);
 	return read_pasid_entry(unit, source, pasid, context, entry, where, result) &&
 	       decode_pasid_entry(unit, entry, where, result);
-}
-
-static void remember_translation(struct walk_cache *cache, struct rnd_state *rnd, const struct walk_key *key,
-				 const struct walk_result *result)
-{
-	struct walk_line *line = walk_cache_insert(cache, key, rnd);
-
-	line->data[0] = result->phys;
-	line->data[1] = result->writable;
-}
-
-static bool recall_translation(struct walk_cache *cache, const struct walk_key *key, struct walk_result *result)
-{
-	struct walk_line *line = walk_cache_find(cache, key);
-
-	if (!line)
-		return false;
-	result->end = WALK_TRANSLATED;
-	result->phys = line->data[0] + (key->iova - line->key.iova);
-	result->writable = line->data[1];
-	result->cached = true;
-	return true;
 }
 
 static bool check_page_entry(u64 pte, unsigned int level, const struct where *where, struct walk_result *result)
@@ -260,11 +212,11 @@ static bool check_page_entry(u64 pte, unsigned int level, const struct where *wh
 	bool first = where->type == PASID_ENTRY_PGTT_FL_ONLY;
 
 	if (!(pte & (first ? 1 : 3)))
-		return ends(result, WALK_UNMAPPED, NULL);
+		return walk_ends(result, WALK_UNMAPPED, NULL);
 	if (pte & BEYOND || (level > 3 && pte & DMA_PTE_LARGE_PAGE))
-		return ends(result, WALK_BROKEN, "reserved bits of a page table entry");
+		return walk_ends(result, WALK_BROKEN, "reserved bits of a page table entry");
 	if (first && (!(pte & DMA_FL_PTE_US) || (pte & DMA_FL_PTE_XD && !where->no_execute)))
-		return ends(result, WALK_BROKEN, "rights of a first-level entry");
+		return walk_ends(result, WALK_BROKEN, "rights of a first-level entry");
 	return true;
 }
 
@@ -279,11 +231,11 @@ static bool walk_tables(struct vtd_unit *unit, const struct where *where, u32 pa
 	u64 table = where->table, pte;
 	struct walk_line *line;
 
-	if (sometimes(unit) && recall_translation(&unit->tlb[first], &key, result))
+	if (walk_sometimes(&unit->unit) && walk_recall(&unit->tlb[first], &key, result))
 		return true;
 
 	result->writable = true;
-	line = sometimes(unit) ? walk_cache_find(&unit->paging[first], &key) : NULL;
+	line = walk_sometimes(&unit->unit) ? walk_cache_find(&unit->paging[first], &key) : NULL;
 	if (line) {
 		table = line->data[0];
 		level = line->data[1];
@@ -292,10 +244,10 @@ static bool walk_tables(struct vtd_unit *unit, const struct where *where, u32 pa
 	}
 
 	for (;; level--) {
-		u64 *entries = memory(table);
+		u64 *entries = walk_memory(table);
 
 		if (!entries || level > 4)
-			return ends(result, WALK_BROKEN, "place of a page table");
+			return walk_ends(result, WALK_BROKEN, "place of a page table");
 		pte = READ_ONCE(entries[iova >> (VTD_PAGE_SHIFT + VTD_STRIDE_SHIFT * (level - 1)) & 511]);
 		if (!check_page_entry(pte, level, where, result))
 			return false;
@@ -306,7 +258,7 @@ static bool walk_tables(struct vtd_unit *unit, const struct where *where, u32 pa
 		if (level == 1 || pte & DMA_PTE_LARGE_PAGE)
 			break;
 		/* There are several of them in one walk: what is remembered shall stay for a while */
-		if (sometimes(unit) && sometimes(unit) && sometimes(unit)) {
+		if (walk_sometimes(&unit->unit) && walk_sometimes(&unit->unit) && walk_sometimes(&unit->unit)) {
 			line = walk_cache_insert(&unit->paging[first], &key, rnd);
 			line->data[0] = table;
 			line->data[1] = level - 1;
@@ -315,50 +267,33 @@ static bool walk_tables(struct vtd_unit *unit, const struct where *where, u32 pa
 	}
 
 	if (table & (BIT_ULL(key.order) - 1))
-		return ends(result, WALK_BROKEN, "address of a large page");
+		return walk_ends(result, WALK_BROKEN, "address of a large page");
 	result->end = WALK_TRANSLATED;
 	result->phys = table;
-	if (sometimes(unit))
-		remember_translation(&unit->tlb[first], rnd, &key, result);
+	if (walk_sometimes(&unit->unit))
+		walk_remember(&unit->tlb[first], &key, result, rnd);
 	result->phys += iova - key.iova;
 	return true;
 }
 
-static int function_of(struct vtd_unit *unit, u32 source)
-{
-	unsigned int i;
-
-	for (i = 0; i < unit->pci->nr; i++) {
-		if (unit->pci->functions[i].devfn == (source & 0xff))
-			return i;
-	}
-	return -1;
-}
-
 static bool uses_device_tlb(struct vtd_unit *unit, u32 source)
 {
-	int i = function_of(unit, source);
-	unsigned int starts;
+	struct soft_pci_function *function = soft_pci_function(unit->pci, source & 0xff);
+	struct walk_key key = { source, WALK_ANY, WALK_ANY, 0, 64 };
 
-	if (i < 0 || !soft_pci_ats_enabled(&unit->pci->functions[i]))
+	if (!function || !soft_pci_ats_enabled(function))
 		return false;
-	smp_rmb(); /* pairs with config_write() of soft_pci.c */
-	starts = READ_ONCE(unit->pci->functions[i].ats_starts);
-	if (starts != unit->ats_starts[i]) {
-		struct walk_key key = { source, WALK_ANY, WALK_ANY, 0, 64 };
-
+	if (soft_pci_ats_restarted(function))
 		walk_cache_flush(&unit->device_tlb, &key);
-		unit->ats_starts[i] = starts;
-	}
 	return true;
 }
 
 /* A device with PASIDs may say that it has number 0: that leads to the same entry, and is remembered as what it says */
 static u32 device_tlb_pasid(struct vtd_unit *unit, u32 source, u32 pasid)
 {
-	int i = function_of(unit, source);
+	struct soft_pci_function *function = soft_pci_function(unit->pci, source & 0xff);
 
-	if (pasid || i < 0 || !soft_pci_pasid_enabled(&unit->pci->functions[i]) || !sometimes(unit))
+	if (pasid || !function || !soft_pci_pasid_enabled(function) || !walk_sometimes(&unit->unit))
 		return pasid;
 	return VTD_PASID_ZERO;
 }
@@ -379,7 +314,7 @@ void vtd_walk(struct walk_unit *walk_unit, u32 source, u32 pasid, u64 iova, stru
 	struct where where = {};
 
 	key.pasid = device_tlb_pasid(unit, source, pasid);
-	if (ats && sometimes(unit) && recall_translation(&unit->device_tlb, &key, result))
+	if (ats && walk_sometimes(&unit->unit) && walk_recall(&unit->device_tlb, &key, result))
 		return;
 	if (!find_tables(unit, source, pasid, &where, result))
 		return;
@@ -392,6 +327,6 @@ void vtd_walk(struct walk_unit *walk_unit, u32 source, u32 pasid, u64 iova, stru
 		result->writable = true;
 		return;
 	}
-	if (walk_tables(unit, &where, pasid, iova, result) && ats && where.device_tlb && sometimes(unit))
-		remember_translation(&unit->device_tlb, &unit->unit.rnd, &key, result);
+	if (walk_tables(unit, &where, pasid, iova, result) && ats && where.device_tlb && walk_sometimes(&unit->unit))
+		walk_remember(&unit->device_tlb, &key, result, &unit->unit.rnd);
 }
