@@ -26,7 +26,8 @@
 #define EDU_ALONE	0	/* has a group of its own */
 #define EDU_ALONE_TOO	1	/* and so has this one */
 #define EDU_FUNCTIONS	2	/* this one and the next two are functions of one device, and one group */
-#define EDU_BRIDGED	5	/* this one and the next are behind a bridge: one group, and one requester ID */
+#define EDU_BRIDGED	5	/* this one and the next are behind a bridge, with VT-d, or a switch: one group, */
+				/* and behind the bridge one requester ID */
 
 #define EDU_MAX_BYTES	4095
 #define EDU_BUFFER	0x40000
@@ -365,8 +366,8 @@ static inline bool edu_works_in(struct edu *edu, uint64_t iova, uint8_t *mem, si
 /* ---- blocked accesses ---- */
 
 /*
- * Interrupts that VT-d raised to report a fault, summed over IOMMUs and CPUs; -ENOENT without VT-d. The kernel log is
- * no counter: its rate limit swallows the fourth fault within five seconds.
+ * Interrupts that VT-d or an SMMUv3 raised to report a fault, summed over IOMMUs and CPUs; -ENOENT without one. The
+ * kernel log is no counter: its rate limit swallows most of what comes within five seconds.
  */
 static inline long iommu_fault_count(void)
 {
@@ -378,7 +379,7 @@ static inline long iommu_fault_count(void)
 		return -ENOENT;
 	for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		p = strchr(line, ':');
-		if (!p || !strstr(line, " dmar"))
+		if (!p || (!strstr(line, " dmar") && !strstr(line, " arm-smmu-v3-evtq")))
 			continue;
 		if (total < 0)
 			total = 0;
@@ -405,6 +406,19 @@ static inline bool iommu_fault_seen(long before)
 	return false;
 }
 
+/*
+ * Whether the IOMMU said as much as it does when it blocks a device that is attached nowhere: VT-d reports a fault, an
+ * SMMUv3 aborts the transfer without a word.
+ */
+static inline bool iommu_block_seen(long before)
+{
+#ifdef __aarch64__
+	return iommu_fault_count() == before;
+#else
+	return iommu_fault_seen(before);
+#endif
+}
+
 /* A cursor at the end of the kernel log. */
 static inline int kernel_log_open(void)
 {
@@ -417,27 +431,53 @@ static inline int kernel_log_open(void)
 }
 
 /*
- * Reads on from the cursor until a record holds both texts. Waits a second for it: the interrupt that reports a fault
- * is counted before it is logged.
+ * The next record. Waits a second for it: the interrupt that reports a fault is counted before it is logged. False when
+ * none comes.
  */
-static inline bool kernel_log_has(int fd, const char *a, const char *b)
+static inline bool kernel_log_next(int fd, char record[1024])
 {
-	char record[1024];
-	int waits = 0;
-
-	while (waits < 100) {
-		ssize_t n = read(fd, record, sizeof(record) - 1);
+	for (int waits = 0; waits < 100;) {
+		ssize_t n = read(fd, record, 1023);
 
 		if (n > 0) {
 			record[n] = 0;
-			if (strstr(record, a) && strstr(record, b))
-				return true;
-		} else if (n == 0 || errno == EAGAIN) {
-			sleep_ms(10);
-			waits++;
-		} else if (errno != EPIPE) {
-			break;
+			return true;
 		}
+		if (n < 0 && errno == EPIPE)
+			continue;
+		if (n < 0 && errno != EAGAIN)
+			break;
+		sleep_ms(10);
+		waits++;
+	}
+	return false;
+}
+
+/*
+ * Reads on from the cursor until a fault of the device at @iova was reported. VT-d does so in one line. An SMMUv3 prints
+ * the four words of its event: the device's number is in the upper half of the first, with 0x10 for an address without
+ * a mapping and 0x13 for one that is read-only; the third is the address. It reports every four bytes of a transfer
+ * and prints ten reports in five seconds, so a test that looks here blocks few bytes at once.
+ */
+static inline bool kernel_log_has_fault(int fd, const char *bdf, uint64_t iova)
+{
+	char record[1024], address[64], word[3][32];
+	unsigned int bus, slot, function;
+	int at = -1;
+
+	if (sscanf(bdf + 5, "%x:%x.%x", &bus, &slot, &function) != 3)
+		return false;
+	snprintf(address, sizeof(address), "fault addr 0x%lx ", iova);
+	for (int i = 0; i < 2; i++)
+		snprintf(word[i], sizeof(word[i]), "0x%08x%08x", bus << 8 | slot << 3 | function, 0x10 + i * 3);
+	snprintf(word[2], sizeof(word[2]), "0x%016lx", iova);
+	while (kernel_log_next(fd, record)) {
+		if (strstr(record, address) && strstr(record, bdf + 5))
+			return true;
+		if (strstr(record, word[0]) || strstr(record, word[1]))
+			at = 0;
+		else if (at >= 0 && ++at == 2 && strstr(record, word[2]))
+			return true;
 	}
 	return false;
 }

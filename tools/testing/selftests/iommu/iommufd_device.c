@@ -6,6 +6,7 @@
  * other way shows is shown by DMA.
  */
 #include "iommu_test.h"
+#include "smmu.h"
 
 #include <linux/vfio.h>
 #include <poll.h>
@@ -470,64 +471,98 @@ TEST_F(device, no_tables_of_a_guest_and_no_viommu)
 			      vdevice.viommu_id);
 }
 
-TEST_F(device, hw_info_of_vtd)
-{
+#ifdef __aarch64__
+#define HW_INFO_TYPE		IOMMU_HW_INFO_TYPE_ARM_SMMUV3
+#define HW_INFO_OTHER_TYPE	IOMMU_HW_INFO_TYPE_INTEL_VTD
+
+union hw_info {
+	struct iommu_hw_info_arm_smmuv3 smmu;
+	uint8_t byte[sizeof(struct iommu_hw_info_arm_smmuv3)];
+};
+#else
+#define HW_INFO_TYPE		IOMMU_HW_INFO_TYPE_INTEL_VTD
+#define HW_INFO_OTHER_TYPE	IOMMU_HW_INFO_TYPE_ARM_SMMUV3
+
+union hw_info {
 	struct iommu_hw_info_vtd vtd;
+	uint8_t byte[sizeof(struct iommu_hw_info_vtd)];
+};
+#endif
+
+TEST_F(device, hw_info_of_the_iommu)
+{
+	const uint32_t length = sizeof(union hw_info);
+	union hw_info info;
 	uint8_t buf[64];
 	struct iommu_hw_info cmd = { .size = sizeof(cmd), .dev_id = self->edu.id };
 
 	/* no buffer: only how long it would be */
 	ASSERT_EQ(0, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd));
-	EXPECT_EQ(IOMMU_HW_INFO_TYPE_INTEL_VTD, cmd.out_data_type);
-	EXPECT_EQ(24, cmd.data_len);
+	EXPECT_EQ(HW_INFO_TYPE, cmd.out_data_type);
+	EXPECT_EQ(length, cmd.data_len);
 	EXPECT_EQ(0, cmd.out_max_pasid_log2);
 
 	/* a buffer that fits */
-	memset(&vtd, 0xee, sizeof(vtd));
+	memset(&info, 0xee, length);
 	cmd = (struct iommu_hw_info){ .size = sizeof(cmd), .dev_id = self->edu.id,
-				      .data_len = sizeof(vtd), .data_uptr = to_u64(&vtd) };
+				      .data_len = length, .data_uptr = to_u64(&info) };
 	ASSERT_EQ(0, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd));
-	EXPECT_EQ(24, cmd.data_len);
-	EXPECT_EQ(0, vtd.__reserved);
-	/* second-level tables of 3 or 4 levels, or what else would translate here */
-	EXPECT_NE(0, (vtd.cap_reg >> 8) & 0x1f);
-	EXPECT_NE(0, vtd.ecap_reg);
+	EXPECT_EQ(length, cmd.data_len);
+	/* flags and reserved */
+	EXPECT_TRUE(bytes_are(info.byte, 8, 0));
 
 	/* a longer one ends in zeroes, a shorter one is not written past its end */
 	memset(buf, 0xee, sizeof(buf));
-	cmd.data_len = 40;
+	cmd.data_len = length + 16;
 	cmd.data_uptr = to_u64(buf);
 	ASSERT_EQ(0, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd));
-	EXPECT_EQ(24, cmd.data_len);
-	EXPECT_EQ(0, memcmp(buf, &vtd, 24));
-	EXPECT_TRUE(bytes_are(buf + 24, 16, 0));
-	EXPECT_TRUE(bytes_are(buf + 40, 24, 0xee));
+	EXPECT_EQ(length, cmd.data_len);
+	EXPECT_EQ(0, memcmp(buf, &info, length));
+	EXPECT_TRUE(bytes_are(buf + length, 16, 0));
+	EXPECT_TRUE(bytes_are(buf + length + 16, sizeof(buf) - length - 16, 0xee));
 	memset(buf, 0xee, sizeof(buf));
 	cmd.data_len = 9;
 	ASSERT_EQ(0, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd));
-	EXPECT_EQ(24, cmd.data_len);
-	EXPECT_EQ(0, memcmp(buf, &vtd, 9));
+	EXPECT_EQ(length, cmd.data_len);
+	EXPECT_EQ(0, memcmp(buf, &info, 9));
 	EXPECT_TRUE(bytes_are(buf + 9, 55, 0xee));
 
-	cmd.data_len = 24;
+	cmd.data_len = length;
 	cmd.data_uptr = 0;
 	EXPECT_EQ(-EFAULT, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd));
 }
 
-TEST_F(device, hw_info_agrees_with_sysfs)
+TEST_F(device, hw_info_agrees_with_the_hardware)
 {
-	struct iommu_hw_info_vtd vtd;
+	union hw_info info;
 	struct iommu_hw_info cmd = { .size = sizeof(cmd), .dev_id = self->edu.id,
-				     .data_len = sizeof(vtd), .data_uptr = to_u64(&vtd) };
-	char path[128], text[64];
+				     .data_len = sizeof(info), .data_uptr = to_u64(&info) };
 
 	ASSERT_EQ(0, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd));
+#ifdef __aarch64__
+	uint64_t address = smmu_address(self->edu.bdf);
+
+	ASSERT_NE(0, address);
+	for (int i = 0; i < 6; i++)
+		EXPECT_EQ_FOR(info.smmu.idr[i], smmu_read(address, SMMU_IDR0 + 4 * i), "IDR%d", i);
+	EXPECT_EQ(info.smmu.iidr, smmu_read(address, SMMU_IIDR));
+	EXPECT_EQ(info.smmu.aidr, smmu_read(address, SMMU_AIDR));
+	/* a stage, and pages of 4 KiB */
+	EXPECT_NE(0, info.smmu.idr[0] & (SMMU_IDR0_S1P | SMMU_IDR0_S2P));
+	EXPECT_NE(0, info.smmu.idr[5] & 1 << 4);
+#else
+	char path[128], text[64];
+
 	pci_attr_path(path, sizeof(path), self->edu.bdf, "iommu/intel-iommu/cap");
 	ASSERT_LT(0, read_file(path, text, sizeof(text))) TH_LOG("%s", path);
-	EXPECT_EQ(strtoull(text, NULL, 16), vtd.cap_reg);
+	EXPECT_EQ(strtoull(text, NULL, 16), info.vtd.cap_reg);
 	pci_attr_path(path, sizeof(path), self->edu.bdf, "iommu/intel-iommu/ecap");
 	ASSERT_LT(0, read_file(path, text, sizeof(text))) TH_LOG("%s", path);
-	EXPECT_EQ(strtoull(text, NULL, 16), vtd.ecap_reg);
+	EXPECT_EQ(strtoull(text, NULL, 16), info.vtd.ecap_reg);
+	/* second-level tables of 3 or 4 levels, or what else would translate here */
+	EXPECT_NE(0, (info.vtd.cap_reg >> 8) & 0x1f);
+	EXPECT_NE(0, info.vtd.ecap_reg);
+#endif
 }
 
 TEST_F(device, hw_info_of_a_type)
@@ -541,8 +576,8 @@ TEST_F(device, hw_info_of_a_type)
 		{ 0, 0x7777, 0 },
 		{ 0, IOMMU_HW_INFO_TYPE_ROUTING, 0 },
 		{ IOMMU_HW_INFO_FLAG_INPUT_TYPE, IOMMU_HW_INFO_TYPE_DEFAULT, 0 },
-		{ IOMMU_HW_INFO_FLAG_INPUT_TYPE, IOMMU_HW_INFO_TYPE_INTEL_VTD, 0 },
-		{ IOMMU_HW_INFO_FLAG_INPUT_TYPE, IOMMU_HW_INFO_TYPE_ARM_SMMUV3, -EOPNOTSUPP },
+		{ IOMMU_HW_INFO_FLAG_INPUT_TYPE, HW_INFO_TYPE, 0 },
+		{ IOMMU_HW_INFO_FLAG_INPUT_TYPE, HW_INFO_OTHER_TYPE, -EOPNOTSUPP },
 		{ IOMMU_HW_INFO_FLAG_INPUT_TYPE, 0x7777, -EOPNOTSUPP },
 	};
 	struct iommu_hw_info cmd;
@@ -553,7 +588,7 @@ TEST_F(device, hw_info_of_a_type)
 		cmd.in_data_type = asked[i].type;
 		EXPECT_EQ_FOR(asked[i].rc, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd), "case %zu", i);
 		if (!asked[i].rc)
-			EXPECT_EQ_FOR(IOMMU_HW_INFO_TYPE_INTEL_VTD, cmd.out_data_type, "case %zu", i);
+			EXPECT_EQ_FOR(HW_INFO_TYPE, cmd.out_data_type, "case %zu", i);
 	}
 
 	for (int bit = 1; bit < 32; bit++) {
@@ -616,7 +651,7 @@ TEST_F(device, hw_info_writes_no_more_than_the_first_version_has)
 
 	cmd.out_capabilities = 0xeeeeeeeeeeeeeeeeUL;
 	EXPECT_EQ(0, iommu_call(self->iommufd, IOMMU_GET_HW_INFO, &cmd));
-	EXPECT_EQ(IOMMU_HW_INFO_TYPE_INTEL_VTD, cmd.out_data_type);
+	EXPECT_EQ(HW_INFO_TYPE, cmd.out_data_type);
 	EXPECT_EQ(0xeeeeeeeeeeeeeeeeUL, cmd.out_capabilities);
 }
 
@@ -1266,7 +1301,7 @@ TEST_F(device, dma_is_stopped_by_detach)
 	ASSERT_EQ(0, vfio_detach(self->dev));
 	ASSERT_EQ(0, edu_store(&self->edu, IOVA + PAGE, BYTES));
 	EXPECT_TRUE(bytes_are(self->mem + PAGE, PAGE, 0x5a));
-	EXPECT_TRUE(iommu_fault_seen(faults));
+	EXPECT_TRUE(iommu_block_seen(faults));
 }
 
 TEST_F(device, dma_before_the_first_attach_is_blocked)
@@ -1275,7 +1310,7 @@ TEST_F(device, dma_before_the_first_attach_is_blocked)
 
 	/* bound, bus mastering, and no address space: not even memory that happens to be at this physical address */
 	ASSERT_EQ(0, edu_store(&self->edu, 0x10000000, BYTES));
-	EXPECT_TRUE(iommu_fault_seen(faults));
+	EXPECT_TRUE(iommu_block_seen(faults));
 }
 
 TEST_F(device, replace_takes_pins_and_dma_along)
@@ -1418,9 +1453,16 @@ FIXTURE_VARIANT_ADD(irq, msi)
 
 FIXTURE_SETUP(irq)
 {
+	uint32_t ioas;
+
 	self->iommufd = iommu_open();
 	ASSERT_LE(0, self->iommufd) TH_LOG("/dev/iommu: %s", strerror(-self->iommufd));
 	ASSERT_EQ(0, edu_open_bound(&self->edu, 0, self->iommufd));
+	/* what is translated needs a page table */
+	if (MSI_TRANSLATED) {
+		ASSERT_EQ(0, ioas_alloc(self->iommufd, &ioas));
+		ASSERT_EQ(0, vfio_attach(self->edu.fd, ioas, NULL));
+	}
 	self->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ASSERT_LE(0, self->event);
 	edu_write_reg(&self->edu, EDU_REG_ACK, UINT32_MAX);
@@ -1594,7 +1636,7 @@ TEST_F(group, stays_until_the_last_one_detaches)
 	faults = iommu_fault_count();
 	memset(self->mem, 0, 8 * PAGE);
 	ASSERT_EQ(0, edu_store(&self->b, IOVA, BYTES));
-	EXPECT_TRUE(iommu_fault_seen(faults));
+	EXPECT_TRUE(iommu_block_seen(faults));
 	EXPECT_TRUE(bytes_are(self->mem, 8 * PAGE, 0));
 
 	/* all out, then all in somewhere else */

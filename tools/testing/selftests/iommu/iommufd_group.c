@@ -184,7 +184,7 @@ static bool all_work_at(struct edu *edu, int devices, uint8_t *mem, enum target 
 			good &= pattern_is(here + (1 + i) * PAGE, BYTES, 1 + i);
 	}
 	good &= bytes_are(there, HALF, 0);
-	return good && (at == NOWHERE ? iommu_fault_seen(faults) : faults == iommu_fault_count());
+	return good && (at == NOWHERE ? iommu_block_seen(faults) : faults == iommu_fault_count());
 }
 
 static int move(struct edu *edu, const uint32_t *id, enum target to)

@@ -171,7 +171,7 @@ TEST_F(life, unmap_and_detach_stop_a_transfer_that_is_going_on)
 	ASSERT_EQ(0, vfio_detach(self->edu.fd));
 	ASSERT_EQ(0, edu_wait(&self->edu));
 	EXPECT_TRUE(bytes_are(self->mem, PAGE, 0x5a));
-	EXPECT_TRUE(iommu_fault_seen(faults));
+	EXPECT_TRUE(iommu_block_seen(faults));
 }
 
 TEST_F(life, memory_unmapped_by_the_process_stays_with_the_device)
