@@ -4,17 +4,21 @@ include base.mk
 
 ARCH ?= x86_64
 DEBUG ?= 0
-MODE ?= legacy
+MODES_x86_64 := legacy scalable
+MODES_arm64 := nested stage1 stage2
+MODE ?= $(firstword $(MODES_$(ARCH)))
 T ?=
 LONG ?=
 ABI_TABLES ?=
 PATCH ?=
 export ARCH DEBUG MODE T LONG ABI_TABLES
 
-# MODE given by the user restricts "make check" to that mode; without it both are tested
-CHECK_MODES := $(if $(filter command line environment,$(origin MODE)),$(MODE),legacy scalable)
-CHECK_KERNELS := $(if $(filter command line environment,$(origin DEBUG)),$(DEBUG),0 1)
-export CHECK_MODES CHECK_KERNELS
+# ARCH, MODE and DEBUG given by the user restrict "make check" to them; tests/check knows what it does without them
+given = $(if $(filter command line environment,$(origin $(1))),$($(1)))
+CHECK_ARCHES := $(call given,ARCH)
+CHECK_MODES := $(call given,MODE)
+CHECK_KERNELS := $(call given,DEBUG)
+export CHECK_ARCHES CHECK_MODES CHECK_KERNELS
 CHECK_GROUPS := harness patches static abi kunit guest
 
 help:
@@ -30,11 +34,11 @@ help:
 	@echo 'make clean       remove build/'
 	@echo
 	@echo 'Settings:'
-	@echo '  ARCH=$(ARCH)                 architecture; x86_64'
+	@echo '  ARCH=$(ARCH)                 architecture: x86_64 or arm64'
 	@echo '  DEBUG=$(DEBUG)                     1: the kernel with KASAN, lockdep, leak and hang checks'
-	@echo '  MODE=$(MODE)                 legacy or scalable: how the emulated VT-d works'
+	@echo '  MODE=$(MODE)                 how the IOMMU works: legacy or scalable VT-d, nested, stage1 or stage2 SMMUv3'
 	@echo '  T=$(T)                          make check: a group ($(CHECK_GROUPS)),'
-	@echo '                              or one program of the guest; check without DEBUG=, MODE= covers both'
+	@echo '                              or one program of the guest; check without ARCH=, DEBUG=, MODE= covers all'
 	@echo '  PATCH=$(PATCH)                      make refresh: the patch that takes kernel files of no patch yet'
 	@echo '  ABI_TABLES=$(ABI_TABLES)                 make check: directory with the ABI tables and their check'
 	@echo 'Base: $(BASE_PACKAGE), last tested with $(BASE_TESTED). Everything built is in build/, logs in build/log/.'

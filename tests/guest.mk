@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The guest's programs: every tests/guest/*.c and every kselftest of the subsystem is one static program.
-# Called by tests/initramfs with ROOT, LINUX (the patched tree), OBJECTS (its object directory) and OUT.
-CC ?= gcc
+# Called by tests/initramfs with ROOT, LINUX (the patched tree), OBJECTS (its object directory), OUT and CC.
 KSELFTESTS := $(LINUX)/tools/testing/selftests
 GUEST := $(wildcard $(ROOT)/tests/guest/*.c)
 TESTS := $(wildcard $(KSELFTESTS)/iommu/*.c)

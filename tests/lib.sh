@@ -7,6 +7,20 @@ build=$root/build
 linux=$build/linux
 logs=$build/log
 ARCH=${ARCH:-x86_64}
+export ARCH
+case $ARCH in
+x86_64) image=arch/x86/boot/bzImage cross='' modes="legacy scalable" ;;
+arm64) image=arch/arm64/boot/Image cross=aarch64-linux-gnu- modes="nested stage1 stage2" ;;
+*)
+	echo "error: ARCH is x86_64 or arm64, not \"$ARCH\"" >&2
+	exit 1
+	;;
+esac
+mode=${MODE:-${modes%% *}}
+if [[ " $modes " != *" $mode "* ]]; then
+	echo "error: MODE on $ARCH is one of: $modes; not \"$mode\"" >&2
+	exit 1
+fi
 # what make was told is meant for this bench, not for the makefiles of the kernel
 unset MAKEFLAGS MFLAGS MAKELEVEL
 base_package=$(sed -n 's/^BASE_PACKAGE *:= *//p' "$root/base.mk")
@@ -22,6 +36,9 @@ elif [ "${DEBUG:-0}" != 0 ] && [ -n "$DEBUG" ]; then
 fi
 # inside the source tree: the compiler then sees relative paths only, and a cache serves every clone
 objects=$linux/build-$variant
+
+# what distributions do not have in the version that the tests want, unpacked and not installed
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/iommufd-tools
 
 # progress and notes go to stderr: stdout belongs to results
 say() {

@@ -9,6 +9,7 @@
  *	demo quick	fewer transfers, for a slow machine
  */
 #include "../../tools/testing/selftests/iommu/edu.h"
+#include "../../tools/testing/selftests/iommu/smmu.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -82,20 +83,39 @@ static int root_table_is_scalable(void)
 	return line ? !!(strtoull(line + 1, NULL, 16) & 0x400) : -ENOENT;
 }
 
-static void show_machine(void)
+static void check_vtd(void)
 {
-	char cmdline[1024] = "", node[DEVICES][64];
-	int group[DEVICES], scalable;
-	struct utsname uts;
+	int scalable = root_table_is_scalable();
+	char cmdline[1024] = "";
 
-	chapter(1, "The machine: which kernel, which IOMMU mode, which devices in which groups");
-	uname(&uts);
-	printf("     Linux %s, %s\n", uts.release, uts.version);
 	read_file("/proc/cmdline", cmdline, sizeof(cmdline));
-	scalable = root_table_is_scalable();
 	check(scalable >= 0 && scalable == !!strstr(cmdline, "sm_on"), "VT-d translates in %s mode",
 	      scalable < 0 ? "an unknown" : scalable ? "scalable" : "legacy");
+}
 
+static void check_smmu(void)
+{
+	static const char *const stages[] = { "no stage", "stage 2", "stage 1", "both stages" };
+	uint64_t address = smmu_address(edu[0].bdf);
+	int64_t has = smmu_read(address, SMMU_IDR0);
+	bool same = true;
+
+	for (int i = 1; i < DEVICES; i++)
+		same &= smmu_address(edu[i].bdf) == address;
+	check(address && same && has >= 0 && has & (SMMU_IDR0_S1P | SMMU_IDR0_S2P),
+	      "an SMMUv3 with %s translates for all of them", has < 0 ? "unknown registers" :
+	      stages[has & (SMMU_IDR0_S1P | SMMU_IDR0_S2P)]);
+}
+
+static void show_machine(void)
+{
+	char node[DEVICES][64];
+	struct utsname uts;
+	int group[DEVICES];
+
+	chapter(1, "The machine: which kernel, which IOMMU, which devices in which groups");
+	uname(&uts);
+	printf("     Linux %s, %s, %s\n", uts.release, uts.machine, uts.version);
 	for (int i = 0; i < DEVICES; i++) {
 		need(edu_find(i, edu[i].bdf), "PCI device %d of %d, an edu (1234:11e8)", i + 1, DEVICES);
 		need(pci_use_vfio(edu[i].bdf), "binding %s to vfio-pci", edu[i].bdf);
@@ -104,6 +124,10 @@ static void show_machine(void)
 		printf("     %s  IOMMU group %d  %s\n", edu[i].bdf, group[i], node[i]);
 		edu[i].fd = -1;
 	}
+	if (smmu_address(edu[0].bdf))
+		check_smmu();
+	else
+		check_vtd();
 	check(group[0] != group[1] && group[0] != group[2] && group[1] != group[2],
 	      "the first two devices have groups of their own");
 	check(group[2] == group[3], "the last two, functions of one device, share a group");
@@ -379,14 +403,11 @@ static void share_a_group(void)
 static void blocked_store(int log, const char *what, const uint8_t *memory, uint64_t iova)
 {
 	long before = iommu_fault_count();
-	char address[32];
-	int rc;
+	int rc = edu_store(&edu[1], iova, 8);
 
-	rc = edu_store(&edu[1], iova, CHUNK);
 	check(!rc && bytes_are(memory, PAGE, 0x5a), "%s: memory is untouched", what);
 	check(iommu_fault_seen(before), "%s: the IOMMU reported a fault", what);
-	snprintf(address, sizeof(address), "fault addr 0x%lx ", iova);
-	check(kernel_log_has(log, address, edu[1].bdf + 5), "%s: the fault names %s and IOVA 0x%lx", what,
+	check(kernel_log_has_fault(log, edu[1].bdf, iova), "%s: the fault names %s and IOVA 0x%lx", what,
 	      edu[1].bdf + 5, iova);
 }
 
@@ -481,7 +502,12 @@ static void last_screen(double took)
 	printf("mapped.\n\n");
 	printf("%d checks passed, %d failed, in %.1f s.\n\n", passed, failed, took);
 	printf("What to try next:\n");
-	printf("  make run MODE=scalable   the same with the IOMMU in scalable mode\n");
+	if (smmu_address(edu[0].bdf)) {
+		printf("  make run                 the same behind VT-d\n");
+	} else {
+		printf("  make run ARCH=arm64      the same behind an Arm SMMUv3\n");
+		printf("  make run MODE=scalable   the same with VT-d in scalable mode\n");
+	}
 	printf("  make run DEBUG=1         the same on a kernel that looks for its own mistakes\n");
 	printf("  make shell               a shell in this guest: /bin/demo is this program\n");
 	printf("  make check               every test\n");

@@ -3,7 +3,7 @@
  * init - PID 1 of the test guest
  *
  * Runs the programs named on the kernel command line (behind "--"), shows what they print on the console, and reports
- * over a channel of its own, the second serial port. The channel's last line is the verdict: it is written after the
+ * over a channel of its own, another serial port. The channel's last line is the verdict: it is written after the
  * kernel log was searched for splats and, on request, after the kernel's leak scan. tests/verdict judges what arrives.
  *
  *	t=PROG[,ARG...]		run /bin/PROG; may be repeated
@@ -21,10 +21,13 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __x86_64__
 #include <sys/io.h>
+#endif
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -36,13 +39,39 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define MAX_PROGRAMS	32
 #define MAX_SPLATS	64
-#define EXIT_PORT	0xf4
 /*
  * memory that a run may leave behind in caches of the kernel; pinned pages and huge pages are counted exactly. KASAN
  * keeps up to a 32nd of all memory in quarantine, and the stacks of who allocated and freed what.
  */
 #define FREE_SLACK_KB		(48 * 1024)
 #define FREE_SLACK_DEBUG_KB	(192 * 1024)
+
+/* ---- the machine: where the console and the channel are, and how QEMU ends with an exit status ---- */
+
+#if defined(__x86_64__)
+#define CONSOLE	"/dev/ttyS0"
+#define CHANNEL	"/dev/ttyS1"
+
+/* isa-debug-exit makes 2n + 1 of what is written */
+static void exit_qemu(unsigned int status)
+{
+	if (!ioperm(0xf4, 4, 1))
+		outl(status / 2, 0xf4);
+}
+#elif defined(__aarch64__)
+#define CONSOLE	"/dev/ttyAMA0"
+#define CHANNEL	"/dev/ttyS0"
+
+/* semihosting: SYS_EXIT, ADP_Stopped_ApplicationExit */
+static void exit_qemu(unsigned int status)
+{
+	const uint64_t reason[2] = { 0x20026, status };
+	register uint64_t operation asm("x0") = 0x18;
+	register const uint64_t *argument asm("x1") = reason;
+
+	asm volatile("hlt #0xf000" : "+r" (operation) : "r" (argument) : "memory");
+}
+#endif
 
 struct count {
 	int pass, fail, skip;
@@ -130,7 +159,7 @@ static void open_channel(void)
 {
 	struct termios t;
 
-	channel = open("/dev/ttyS1", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	channel = open(CHANNEL, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (channel < 0)
 		return;
 	if (!tcgetattr(channel, &t)) {
@@ -463,7 +492,7 @@ static void shell(void)
 	if (!pid) {
 		/* the console itself cannot be a controlling terminal: no Ctrl-C */
 		setsid();
-		for (int i = 0, fd = open("/dev/ttyS0", O_RDWR); fd >= 0 && i < 3; i++)
+		for (int i = 0, fd = open(CONSOLE, O_RDWR); fd >= 0 && i < 3; i++)
 			dup2(fd, i);
 		setenv("HOME", "/tmp", 1);
 		setenv("PS1", "guest:\\w# ", 1);
@@ -483,8 +512,7 @@ static void __attribute__((noreturn)) leave(int rc)
 	if (channel >= 0)
 		tcdrain(channel);
 	sync();
-	if (!ioperm(EXIT_PORT, 4, 1))
-		outl(0x10 + !!rc, EXIT_PORT);
+	exit_qemu(rc ? 35 : 33);
 	reboot(RB_POWER_OFF);
 	for (;;)
 		pause();
