@@ -466,6 +466,7 @@ void smmu_master_init(struct arm_smmu_master *master)
 		master->rid[i].master = master;
 	}
 	smmu_cds_init(master);
+	smmu_pasids_init(master);
 }
 
 /**
@@ -479,24 +480,4 @@ void smmu_master_leave(struct arm_smmu_master *master)
 	if (master->domain)
 		install_domain(master, NULL);
 	smmu_cds_free(master);
-}
-
-int arm_smmu_write_ctx_desc(struct arm_smmu_domain *smmu_domain, int ssid, struct arm_smmu_ctx_desc *cd)
-{
-	struct smmu_attachment *att;
-	struct smmu_entry entry;
-	int rc = 0;
-
-	list_for_each_entry(att, &smmu_domain->devices, link) {
-		if (cd && cd != &quiet_cd) {
-			rc = smmu_cds_prepare(att->master, ssid);
-			if (rc)
-				return rc;
-			smmu_cd_translate(&entry, cd, att->master->stall_enabled);
-			smmu_cds_set(att->master, ssid, &entry);
-		} else {
-			smmu_cds_set(att->master, ssid, NULL);
-		}
-	}
-	return rc;
 }

@@ -26,7 +26,6 @@ static struct arm_smmu_domain *domain_alloc(enum arm_smmu_domain_stage stage, gf
 	mutex_init(&domain->init_mutex);
 	INIT_LIST_HEAD(&domain->devices);
 	spin_lock_init(&domain->devices_lock);
-	INIT_LIST_HEAD(&domain->mmu_notifiers);
 	domain->stage = stage;
 	return domain;
 }
@@ -191,5 +190,5 @@ void smmu_nest_parent_inv(struct arm_smmu_domain *domain)
 	};
 
 	arm_smmu_cmdq_issue_cmd_with_sync(domain->smmu, &cmd);
-	arm_smmu_atc_inv_domain(domain, 0, 0, 0);
+	arm_smmu_atc_inv_domain(domain, 0, 0);
 }
