@@ -165,12 +165,18 @@ void smmu_cds_init(struct arm_smmu_master *master)
  * smmu_cds_free() - Free the context descriptors of a master
  * @master: the master, whose STEs lead to none, on its release; not before, so that going back to a domain that it had
  *	needs no memory
+ *
+ * The next device with its stream IDs finds no pointer of it cached.
+ *
+ * Context: group->mutex held. May sleep.
  */
 void smmu_cds_free(struct arm_smmu_master *master)
 {
 	struct smmu_cds *cds = &master->cds;
 	size_t i;
 
+	if (cds->leaves)
+		forget_all(master);
 	for (i = 0; cds->leaves && i < num_leaves(master); i++)
 		free_leaf(master, &cds->leaves[i]);
 	free_leaf(master, &cds->spare);

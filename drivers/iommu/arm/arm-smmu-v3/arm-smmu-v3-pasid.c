@@ -24,7 +24,6 @@
  */
 #include <linux/slab.h>
 
-#include "../../iommu-priv.h"
 #include "arm-smmu-v3.h"
 #include "arm-smmu-v3-attach.h"
 #include "arm-smmu-v3-ste.h"
@@ -80,14 +79,11 @@ void smmu_pasids_unclaim(struct arm_smmu_master *master)
 int smmu_pasid_enable(struct device *dev)
 {
 	struct arm_smmu_master *master = dev_iommu_priv_get(dev);
-	u32 limit;
 
+	/* What device, path and SMMU have between them, since the probe */
 	if (!master->ssid_bits)
 		return 0;
-	limit = min(iommu_device_pasid_limit(dev), 1U << master->ssid_bits);
-	if (!limit)
-		return 0;
-	return smmu_pasids_claim(master, SMMU_PASIDS_OF_DOMAINS) ? limit : -EBUSY;
+	return smmu_pasids_claim(master, SMMU_PASIDS_OF_DOMAINS) ? 1 << master->ssid_bits : -EBUSY;
 }
 
 /**

@@ -250,8 +250,11 @@ static void *cd_test_alloc(struct device *dev, size_t size, dma_addr_t *dma, gfp
 static void cd_test_free(struct device *dev, size_t size, void *table, dma_addr_t dma)
 {
 	struct cds_test *t = container_of(dev, struct cds_test, dev);
+	unsigned int i;
 
 	KUNIT_EXPECT_EQ(t->test, dma, virt_to_phys(table));
+	for (i = 0; i < MAX_LEAVES; i++)
+		KUNIT_EXPECT_NE_MSG(t->test, dma, t->l1_cached[i] & GENMASK_ULL(51, 12), "freed, but kept in mind");
 	t->bytes -= size;
 	kfree(table);
 }
@@ -278,6 +281,9 @@ static void cds_test_exit(struct kunit *test)
 {
 	struct cds_test *t = test->priv;
 
+	t->s1 = false;
+	t->root_in_ste = 0;
+	t->root_cached = 0;
 	smmu_cds_free(&t->master);
 	KUNIT_EXPECT_EQ_MSG(test, t->bytes, (size_t)0, "memory that nobody frees");
 	kvfree(t->cached);
