@@ -6,9 +6,6 @@
  * driver is told the device first, so that everything is known at once and mapping may come before attaching.
  */
 #include <linux/err.h>
-#include <linux/pci-ats.h>
-#include <linux/pci.h>
-#include <linux/property.h>
 #include <uapi/linux/iommufd.h>
 
 #include "iommu-priv.h"
@@ -74,29 +71,3 @@ void *iommu_device_hw_info(struct device *dev, u32 *len, u32 *type)
 	return ops->hw_info ? ops->hw_info(dev, len, type) : NULL;
 }
 EXPORT_SYMBOL_GPL(iommu_device_hw_info);
-
-/**
- * iommu_device_pasid_limit() - How many PASIDs a device and its IOMMU have between them
- * @dev: a device
- *
- * For the pasid_enable() of a driver. A PCI device says so in its PASID capability, once that is enabled; for any other
- * one the firmware does. The IOMMU may allow less.
- *
- * Context: @dev stays in its group meanwhile.
- * Return: PASIDs are below this number; 0 when there are none.
- */
-u32 iommu_device_pasid_limit(struct device *dev)
-{
-	u32 max = 0, bits;
-
-	if (!iommu_device_ops(dev))
-		return 0;
-	if (dev_is_pci(dev)) {
-		if (to_pci_dev(dev)->pasid_enabled)
-			max = max_t(int, pci_max_pasids(to_pci_dev(dev)), 0);
-	} else if (!device_property_read_u32(dev, "pasid-num-bits", &bits)) {
-		max = 1U << min(bits, 20U);
-	}
-	return min_t(u32, max, dev->iommu->iommu_dev->max_pasids);
-}
-EXPORT_SYMBOL_GPL(iommu_device_pasid_limit);

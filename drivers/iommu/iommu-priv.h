@@ -160,7 +160,6 @@ u32 iommu_device_max_pasids(struct device *dev);
 /* iommu-domain.c */
 struct iommu_domain *iommu_domain_alloc_for_device(struct device *dev, u32 flags);
 void *iommu_device_hw_info(struct device *dev, u32 *len, u32 *type);
-u32 iommu_device_pasid_limit(struct device *dev);
 
 /* iommu-nested.c */
 int iommu_driver_data_copy(void *dst, const struct iommu_driver_data *data, u32 type, size_t min, size_t size);
