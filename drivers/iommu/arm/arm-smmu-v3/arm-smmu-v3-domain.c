@@ -180,7 +180,7 @@ void smmu_domain_free(struct iommu_domain *domain)
  * @domain: domain that is a nest parent, of which a part was unmapped and flushed by IPA
  *
  * TLBs may keep what both stages make of an address, and ATCs only ever do. Which addresses of the guest lead to the
- * part that was unmapped nobody knows, so all of them go: IHI 0070, 4.4.1 and 3.16.
+ * part that was unmapped nobody knows, so all of them go. IHI 0070, 4.4 "TLB invalidation".
  */
 void smmu_nest_parent_inv(struct arm_smmu_domain *domain)
 {
