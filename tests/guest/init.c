@@ -234,13 +234,13 @@ static struct state take_state(void)
 	};
 }
 
-/* what the programs took must be back; freeing may wait for RCU and for work items, so it gets a few seconds */
+/* what the programs took must be back; freeing may wait for RCU and for work items, so it gets some time */
 static int compare_state(const struct state *before)
 {
 	long slack = access("/sys/kernel/debug/kmemleak", F_OK) ? FREE_SLACK_KB : FREE_SLACK_DEBUG_KB;
 	struct state after;
 
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < 300; i++) {
 		after = take_state();
 		if (after.huge_free == before->huge_free && after.pins == before->pins &&
 		    after.objects == before->objects && after.free_kb >= before->free_kb - slack)
@@ -281,7 +281,7 @@ static void count_line(struct count *c, const char *prog, const char *line, int 
 /* everything that a program started is gone before the next one runs */
 static void reap_all(void)
 {
-	double limit = now() + 10;
+	double limit = now() + 120;
 
 	kill(-1, SIGKILL);
 	while (now() < limit) {

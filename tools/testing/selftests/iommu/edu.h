@@ -398,7 +398,7 @@ static inline long iommu_fault_count(void)
 /* Waits until one more fault than @before was reported; the interrupt comes a moment after the transfer's end. */
 static inline bool iommu_fault_seen(long before)
 {
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < 1000; i++) {
 		if (iommu_fault_count() > before)
 			return true;
 		sleep_ms(10);
@@ -431,12 +431,12 @@ static inline int kernel_log_open(void)
 }
 
 /*
- * The next record. Waits a second for it: the interrupt that reports a fault is counted before it is logged. False when
- * none comes.
+ * The next record. Waits some seconds for it: the interrupt that reports a fault is counted before it is logged. False
+ * when none comes.
  */
 static inline bool kernel_log_next(int fd, char record[1024])
 {
-	for (int waits = 0; waits < 100;) {
+	for (int waits = 0; waits < 1000;) {
 		ssize_t n = read(fd, record, 1023);
 
 		if (n > 0) {
@@ -454,10 +454,10 @@ static inline bool kernel_log_next(int fd, char record[1024])
 }
 
 /*
- * Reads on from the cursor until a fault of the device at @iova was reported. VT-d does so in one line. An SMMUv3 prints
- * the four words of its event: the device's number is in the upper half of the first, with 0x10 for an address without
- * a mapping and 0x13 for one that is read-only; the third is the address. It reports every four bytes of a transfer
- * and prints ten reports in five seconds, so a test that looks here blocks few bytes at once.
+ * Reads on from the cursor until a fault of the device at @iova was reported. VT-d does so in one line. An SMMUv3
+ * prints the four words of its event: the device's number is in the upper half of the first, with 0x10 for an address
+ * without a mapping and 0x13 for one that is read-only; the third is the address. It reports every four bytes of a
+ * transfer and prints ten reports in five seconds, so a test that looks here blocks few bytes at once.
  */
 static inline bool kernel_log_has_fault(int fd, const char *bdf, uint64_t iova)
 {

@@ -11,6 +11,10 @@
 
 #define UNKNOWN_ID	0x7fffffffU
 
+/* Seconds after which a test hangs: many times what a slow machine needs for one, with all checkers of the kernel on */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	600
+
 /*
  * The harness' own macros are two statements each, so that they may be followed by a handler. These are one, for use in
  * loops: the text after the values says which round it was.

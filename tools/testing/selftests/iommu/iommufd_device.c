@@ -1511,7 +1511,7 @@ TEST_F(irq, arrives_as_an_event)
 			     self->event));
 	for (int i = 0; i < 3; i++) {
 		edu_write_reg(&self->edu, EDU_REG_RAISE, 1);
-		EXPECT_EQ_FOR(1, irq_events(self->event, 2000), "round %d", i);
+		EXPECT_EQ_FOR(1, irq_events(self->event, 20000), "round %d", i);
 		edu_write_reg(&self->edu, EDU_REG_ACK, 1);
 		if (info.flags & VFIO_IRQ_INFO_AUTOMASKED)
 			ASSERT_EQ(0, irq_set(self->edu.fd, variant->index,

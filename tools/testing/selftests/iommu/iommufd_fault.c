@@ -411,7 +411,7 @@ TEST_F(fault, poll_wakes_up)
 	ASSERT_EQ(0, go(self, self->table));
 	EXPECT_EQ(0, poll(&p, 1, 0));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, send_later, self));
-	EXPECT_EQ(1, poll(&p, 1, 5000));
+	EXPECT_EQ(1, poll(&p, 1, 60000));
 	EXPECT_EQ(POLLIN, p.revents);
 	pthread_join(thread, NULL);
 }

@@ -148,28 +148,38 @@ TEST_F(life, close_stops_a_transfer_that_is_going_on)
 	EXPECT_EQ(0, memcmp(at_close, self->mem + PAGE, PAGE));
 }
 
+/* The device does all of a transfer 100 ms after its start. Where a call took longer than that it is tried again. */
 TEST_F(life, unmap_and_detach_stop_a_transfer_that_is_going_on)
 {
-	long faults = iommu_fault_count();
+	bool in_time;
+	long faults;
 
 	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem, PAGE, IOVA));
-	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem + PAGE, PAGE, 2 * IOVA));
 	ASSERT_EQ(0, vfio_attach(self->edu.fd, self->ioas, NULL));
 	pattern_fill(self->mem, BYTES, 4);
 	ASSERT_EQ(0, edu_load(&self->edu, IOVA, BYTES));
-	ASSERT_EQ(0, edu_store(&self->edu, 2 * IOVA, BYTES));
-	memset(self->mem + PAGE, 0x5a, PAGE);
-	edu_start_store(&self->edu, 2 * IOVA, BYTES);
-	ASSERT_EQ(0, ioas_unmap(self->iommufd, self->ioas, 2 * IOVA, PAGE, NULL));
-	ASSERT_EQ(0, edu_wait(&self->edu));
+	do {
+		ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem + PAGE, PAGE, 2 * IOVA));
+		ASSERT_EQ(0, edu_store(&self->edu, 2 * IOVA, BYTES));
+		memset(self->mem + PAGE, 0x5a, PAGE);
+		faults = iommu_fault_count();
+		edu_start_store(&self->edu, 2 * IOVA, BYTES);
+		ASSERT_EQ(0, ioas_unmap(self->iommufd, self->ioas, 2 * IOVA, PAGE, NULL));
+		in_time = edu_read_reg(&self->edu, EDU_REG_CMD) & EDU_CMD_RUN;
+		ASSERT_EQ(0, edu_wait(&self->edu));
+	} while (!in_time);
 	EXPECT_TRUE(bytes_are(self->mem + PAGE, PAGE, 0x5a));
 	EXPECT_TRUE(iommu_fault_seen(faults));
 
-	faults = iommu_fault_count();
-	memset(self->mem, 0x5a, PAGE);
-	edu_start_store(&self->edu, IOVA, BYTES);
-	ASSERT_EQ(0, vfio_detach(self->edu.fd));
-	ASSERT_EQ(0, edu_wait(&self->edu));
+	do {
+		ASSERT_EQ(0, vfio_attach(self->edu.fd, self->ioas, NULL));
+		memset(self->mem, 0x5a, PAGE);
+		faults = iommu_fault_count();
+		edu_start_store(&self->edu, IOVA, BYTES);
+		ASSERT_EQ(0, vfio_detach(self->edu.fd));
+		in_time = edu_read_reg(&self->edu, EDU_REG_CMD) & EDU_CMD_RUN;
+		ASSERT_EQ(0, edu_wait(&self->edu));
+	} while (!in_time);
 	EXPECT_TRUE(bytes_are(self->mem, PAGE, 0x5a));
 	EXPECT_TRUE(iommu_block_seen(faults));
 }
@@ -343,7 +353,7 @@ TEST(kill_in_the_middle_of_a_map)
 	sigaddset(&started, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &started, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(delays_ms); i++) {
-		struct timespec patience = { .tv_sec = 20 };
+		struct timespec patience = { .tv_sec = 120 };
 		pid_t pid = fork();
 		int status;
 
@@ -720,7 +730,7 @@ static void *bind_once(void *arg)
 	__atomic_add_fetch(&r->ids[!!rc], 1, __ATOMIC_RELAXED);
 	expect_one_of(r, rc, -EINVAL, 0, 0);
 	/* the winner stays until the loser has tried */
-	for (int i = 0; i < 1000 && __atomic_load_n(&r->ids[0], __ATOMIC_RELAXED) +
+	for (int i = 0; i < 60000 && __atomic_load_n(&r->ids[0], __ATOMIC_RELAXED) +
 	     __atomic_load_n(&r->ids[1], __ATOMIC_RELAXED) < 2; i++)
 		sleep_ms(1);
 	edu_close(&edu);
@@ -770,7 +780,7 @@ TEST_F(life, driver_unbind_waits_for_close)
 		_exit(0);
 	}
 	/* the driver asks for the device, and waits; until it is given back everything goes on working */
-	ASSERT_EQ(1, poll(&asked, 1, 5000));
+	ASSERT_EQ(1, poll(&asked, 1, 60000));
 	sleep_ms(100);
 	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
 	EXPECT_GT(0, open(node, O_RDWR | O_CLOEXEC));
@@ -812,7 +822,7 @@ FIXTURE_TEARDOWN(fail)
 		close(self->nth);
 }
 
-TEST_F_TIMEOUT(fail, ioas_alloc, 120)
+TEST_F(fail, ioas_alloc)
 {
 	uint32_t id = 0;
 	int failures = 0;
@@ -836,7 +846,7 @@ TEST_F_TIMEOUT(fail, ioas_alloc, 120)
 		EXPECT_EQ_FOR(-ENOENT, iommu_destroy(self->iommufd, left), "id %u", left);
 }
 
-TEST_F_TIMEOUT(fail, map, 120)
+TEST_F(fail, map)
 {
 	uint64_t iova = IOVA;
 	int failures = 0;
@@ -862,7 +872,7 @@ TEST_F_TIMEOUT(fail, map, 120)
 }
 
 /* The first page-table page of a range is filled when memory for the next one is missing. */
-TEST_F_TIMEOUT(fail, map_that_failed_left_nothing, 120)
+TEST_F(fail, map_that_failed_left_nothing)
 {
 	uint8_t *mem = mmap(NULL, HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	uint64_t iova = MIB;
@@ -894,7 +904,7 @@ TEST_F_TIMEOUT(fail, map_that_failed_left_nothing, 120)
 	munmap(mem, HUGE_PAGE);
 }
 
-TEST_F_TIMEOUT(fail, unmap_takes_all_or_nothing, 120)
+TEST_F(fail, unmap_takes_all_or_nothing)
 {
 	int failures = 0;
 
@@ -920,7 +930,7 @@ TEST_F_TIMEOUT(fail, unmap_takes_all_or_nothing, 120)
 	EXPECT_LT(0, failures);
 }
 
-TEST_F_TIMEOUT(fail, hwpt_alloc, 120)
+TEST_F(fail, hwpt_alloc)
 {
 	uint32_t hwpt = 0;
 	int failures = 0;
@@ -945,7 +955,7 @@ TEST_F_TIMEOUT(fail, hwpt_alloc, 120)
 	EXPECT_EQ(0, iommu_destroy(self->iommufd, self->ioas));
 }
 
-TEST_F_TIMEOUT(fail, attach, 120)
+TEST_F(fail, attach)
 {
 	int failures = 0;
 
@@ -967,7 +977,7 @@ TEST_F_TIMEOUT(fail, attach, 120)
 	EXPECT_EQ(0, iommu_destroy(self->iommufd, self->ioas));
 }
 
-TEST_F_TIMEOUT(fail, replace_keeps_the_old_translation, 240)
+TEST_F(fail, replace_keeps_the_old_translation)
 {
 	uint8_t *old = self->mem, *new = self->mem + 20 * PAGE;
 	uint32_t other, hwpt;
@@ -1021,7 +1031,7 @@ static int pci_keep_on(const char *bdf, bool on)
 	return rc ?: pci_use_vfio(bdf);
 }
 
-TEST_F_TIMEOUT(fail, bind, 120)
+TEST_F(fail, bind)
 {
 	struct edu edu;
 	int failures = 0;
@@ -1056,7 +1066,7 @@ TEST_F_TIMEOUT(fail, bind, 120)
 	EXPECT_EQ(0, pci_keep_on(edu.bdf, false));
 }
 
-TEST_F_TIMEOUT(fail, bind_while_memory_runs_out, 240)
+TEST_F(fail, bind_while_memory_runs_out)
 {
 	const int step = 64, enough = 256 * 1024;
 	int task = open("/proc/thread-self/make-it-fail", O_RDWR);

@@ -83,7 +83,7 @@ static void *map_and_copy(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(together, map_that_fails_and_copy, 300)
+TEST_F(together, map_that_fails_and_copy)
 {
 	const struct place *p = &self->w.place[LARGE];
 	struct other other = { .w = &self->w };
@@ -132,7 +132,7 @@ static void *fork_and_write(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(together, map_and_fork, 300)
+TEST_F(together, map_and_fork)
 {
 	const struct place *p = &self->w.place[LARGE];
 	struct other other = { .w = &self->w };
@@ -171,7 +171,7 @@ static size_t much(void)
 	return (getenv("LONG") ? 256 : 48) * MIB;
 }
 
-TEST_F_TIMEOUT(together, map_and_close, 300)
+TEST_F(together, map_and_close)
 {
 	static const int delays_ms[] = { 0, 1, 5, 15, 40 };
 	const size_t length = much();
@@ -217,7 +217,7 @@ static void map_until_killed(size_t length, bool per_user)
 	}
 }
 
-TEST_F_TIMEOUT(together, map_and_kill, 300)
+TEST_F(together, map_and_kill)
 {
 	static const int delays_ms[] = { 1, 7, 20, 50, 120, 300 };
 	const struct place *p = &self->w.place[SMALL];

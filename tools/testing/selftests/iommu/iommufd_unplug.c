@@ -271,7 +271,7 @@ static void take_away(struct __test_metadata *_metadata, struct scene *s, enum s
 	pci_attr_path(path, sizeof(path), s->bdf, attr);
 	pid = write_aside(s->edu, s->devices, s->iommufd, path, text);
 	ASSERT_LE(0, pid);
-	ASSERT_EQ(1, poll(&asked, 1, 5000));
+	ASSERT_EQ(1, poll(&asked, 1, 60000));
 	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
 	if (now == ATTACHED) {
 		EXPECT_TRUE(works_in(s->mem, goes, 0, 1));
@@ -324,7 +324,7 @@ static void take_back(struct __test_metadata *_metadata, struct scene *s, const 
 		ASSERT_EQ(0, vfio_detach(s->edu[i].fd));
 }
 
-TEST_F_TIMEOUT(unplug, removed_in_each_state, 600)
+TEST_F(unplug, removed_in_each_state)
 {
 	struct scene *s = &self->scene;
 
@@ -338,7 +338,7 @@ TEST_F_TIMEOUT(unplug, removed_in_each_state, 600)
 	EXPECT_EQ(s->faults, iommu_fault_count());
 }
 
-TEST_F_TIMEOUT(unplug, taken_by_its_driver_in_each_state, 600)
+TEST_F(unplug, taken_by_its_driver_in_each_state)
 {
 	struct scene *s = &self->scene;
 	char driver[64];
@@ -352,7 +352,7 @@ TEST_F_TIMEOUT(unplug, taken_by_its_driver_in_each_state, 600)
 }
 
 /* Removed and found again while the other is moved about, it is translated as that one as soon as it is there. */
-TEST_F_TIMEOUT(siblings, one_comes_and_goes_while_the_other_moves, 600)
+TEST_F(siblings, one_comes_and_goes_while_the_other_moves)
 {
 	struct scene *s = &self->scene;
 	struct edu *goes = &s->edu[1], *stays = &s->edu[0];
@@ -400,10 +400,10 @@ static void live_in(enum state now, struct scene *s)
 		pause();
 }
 
-TEST_F_TIMEOUT(unplug, process_is_killed_in_each_state, 600)
+TEST_F(unplug, process_is_killed_in_each_state)
 {
 	struct scene *s = &self->scene;
-	struct timespec patience = { .tv_sec = 20 };
+	struct timespec patience = { .tv_sec = 120 };
 	struct edu *goes = &s->edu[s->devices - 1];
 	sigset_t ready;
 	int status;
@@ -458,7 +458,7 @@ static int give_to(const char *bdf, const char *driver)
 	return rc ?: write_file(path, bdf);
 }
 
-TEST_F_TIMEOUT(siblings, strange_driver_and_user_space_exclude_each_other, 600)
+TEST_F(siblings, strange_driver_and_user_space_exclude_each_other)
 {
 	struct scene *s = &self->scene;
 	struct edu *first = &s->edu[0], *second = &s->edu[1];
@@ -530,7 +530,7 @@ FIXTURE_TEARDOWN(bridge)
 	EXPECT_EQ(0, pages_pinned());
 }
 
-TEST_F_TIMEOUT(bridge, removed_with_all_that_is_behind_it, 600)
+TEST_F(bridge, removed_with_all_that_is_behind_it)
 {
 	struct work work = { .dev = self->edu[1].fd, .ioas = { self->ioas[0], self->ioas[1] } };
 	pid_t pid;
@@ -568,7 +568,7 @@ static void *reset_twice(void *arg)
 }
 
 /* Only a device that is alone behind its bridge can be reset: by way of the bridge. */
-TEST_F_TIMEOUT(bridge, device_is_reset_while_it_moves, 600)
+TEST_F(bridge, device_is_reset_while_it_moves)
 {
 	struct work work = { .ioas = { self->ioas[0], self->ioas[1] } };
 	struct vfio_device_info info = { .argsz = sizeof(info) };
