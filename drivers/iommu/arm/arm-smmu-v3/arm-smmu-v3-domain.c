@@ -143,6 +143,7 @@ struct iommu_domain *smmu_domain_alloc_settled(struct device *dev, u32 flags)
 	if (!domain)
 		return ERR_PTR(-ENOMEM);
 	domain->domain.type = IOMMU_DOMAIN_UNMANAGED;
+	domain->charged = true;
 	domain->nest_parent = flags & IOMMU_HWPT_ALLOC_NEST_PARENT;
 
 	rc = smmu_domain_settle(domain, master);
