@@ -26,8 +26,8 @@
 #define EDU_ALONE	0	/* has a group of its own */
 #define EDU_ALONE_TOO	1	/* and so has this one */
 #define EDU_FUNCTIONS	2	/* this one and the next two are functions of one device, and one group */
-#define EDU_BRIDGED	5	/* this one and the next are behind a bridge, with VT-d, or a switch: one group, */
-				/* and behind the bridge one requester ID */
+#define EDU_BRIDGED	5	/* this one and the next are behind a bridge, and one group; on x86 they have one */
+				/* requester ID, too */
 
 #define EDU_MAX_BYTES	4095
 #define EDU_BUFFER	0x40000

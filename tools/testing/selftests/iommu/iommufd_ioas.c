@@ -13,7 +13,7 @@
 
 /* ---- mappings, with different page tables ---- */
 
-/* @edu: open when there is a page table of VT-d */
+/* @edu: open when there is a page table of hardware */
 FIXTURE(ioas)
 {
 	struct mock_space space;
@@ -27,7 +27,7 @@ FIXTURE(ioas)
 FIXTURE_VARIANT(ioas)
 {
 	unsigned int mock_tables;
-	bool vtd;
+	bool hardware;
 	uint64_t align;
 };
 
@@ -48,7 +48,7 @@ FIXTURE_VARIANT_ADD(ioas, two_page_tables)
 
 FIXTURE_VARIANT_ADD(ioas, page_tables_of_two_kinds)
 {
-	.mock_tables = 1, .vtd = true, .align = PAGE,
+	.mock_tables = 1, .hardware = true, .align = PAGE,
 };
 
 FIXTURE_SETUP(ioas)
@@ -58,7 +58,7 @@ FIXTURE_SETUP(ioas)
 	ASSERT_LE(0, self->fd) TH_LOG("/dev/iommu: %s", strerror(-self->fd));
 	ASSERT_EQ(0, mock_space_make(&self->space, self->fd, variant->mock_tables));
 	self->id = self->space.ioas;
-	if (variant->vtd) {
+	if (variant->hardware) {
 		ASSERT_EQ(0, edu_open_bound(&self->edu, 0, self->fd));
 		ASSERT_EQ(0, vfio_attach(self->edu.fd, self->id, NULL));
 	}
@@ -246,11 +246,11 @@ TEST_F(ioas, page_tables_come_and_go_under_mappings)
 			EXPECT_EQ(-EBUSY, iommu_destroy(self->fd, self->id));
 			ASSERT_EQ(0, mock_space_drop_table(s));
 		}
-		/* VT-d's is left where there is one */
-		EXPECT_EQ(variant->vtd ? 16 * PAGE / 1024 : 0, vm_pin_kb());
-		EXPECT_EQ(0, test_check_pins(self->fd, self->mem, 16 * PAGE, variant->vtd));
+		/* the one of hardware is left where there is one */
+		EXPECT_EQ(variant->hardware ? 16 * PAGE / 1024 : 0, vm_pin_kb());
+		EXPECT_EQ(0, test_check_pins(self->fd, self->mem, 16 * PAGE, variant->hardware));
 	}
-	EXPECT_EQ(variant->vtd ? -EBUSY : 0, iommu_destroy(self->fd, self->id));
+	EXPECT_EQ(variant->hardware ? -EBUSY : 0, iommu_destroy(self->fd, self->id));
 }
 
 TEST_F(ioas, what_is_mapped_between_page_tables_reaches_all)
@@ -286,7 +286,7 @@ TEST_F(ioas, replace_takes_pins_and_translation_along)
 	EXPECT_NE(other.ioas, pt);
 	EXPECT_EQ(0, mock_check_map(self->fd, pt, IOVA, 6 * PAGE, self->mem + 8 * PAGE));
 	EXPECT_EQ(0, test_check_pins(self->fd, self->mem + 8 * PAGE, 6 * PAGE, 1));
-	if (s->tables == 1 && !variant->vtd) {
+	if (s->tables == 1 && !variant->hardware) {
 		EXPECT_EQ(0, test_check_pins(self->fd, self->mem, 4 * PAGE, 0));
 		EXPECT_EQ(24, vm_pin_kb());
 		EXPECT_EQ(-ENOENT, iommu_destroy(self->fd, s->dev[0].hwpt));
@@ -343,14 +343,16 @@ TEST_F(ioas, ranges_are_what_all_page_tables_translate)
 {
 	const uint64_t first = variant->mock_tables ? MOCK_FIRST : 0;
 	const uint64_t last = variant->mock_tables ? MOCK_LAST : UINT64_MAX;
+	/* interrupts of the hardware may go where the mock IOMMU translates as well */
+	const uint32_t holes = variant->hardware && MSI_WINDOW <= MOCK_LAST;
 	struct iommu_iova_range r[4];
 	uint64_t align = 0;
 	uint32_t num = 4;
 
 	ASSERT_EQ(0, ioas_ranges(self->fd, self->id, r, &num, &align));
-	EXPECT_EQ(1, num);
+	EXPECT_EQ(1 + holes, num);
 	EXPECT_EQ(first, r[0].start);
-	EXPECT_EQ(last, r[0].last);
+	EXPECT_EQ(last, r[holes].last);
 	EXPECT_EQ(variant->align, align);
 
 	/* a range in the middle is taken away for good; a second one may overlap it */
@@ -358,18 +360,18 @@ TEST_F(ioas, ranges_are_what_all_page_tables_translate)
 	ASSERT_EQ(0, test_reserve(self->fd, self->id, IOVA + 2 * PAGE, 4 * PAGE));
 	num = 4;
 	ASSERT_EQ(0, ioas_ranges(self->fd, self->id, r, &num, NULL));
-	EXPECT_EQ(2, num);
+	EXPECT_EQ(2 + holes, num);
 	EXPECT_EQ(first, r[0].start);
 	EXPECT_EQ(IOVA + PAGE - 1, r[0].last);
 	EXPECT_EQ(IOVA + 6 * PAGE, r[1].start);
-	EXPECT_EQ(last, r[1].last);
+	EXPECT_EQ(last, r[1 + holes].last);
 
 	/* too little room: what fits is there, and how much there is */
 	for (uint32_t room = 0; room < 2; room++) {
 		memset(r, 0xee, sizeof(r));
 		num = room;
 		EXPECT_EQ(-EMSGSIZE, ioas_ranges(self->fd, self->id, r, &num, NULL));
-		EXPECT_EQ(2, num);
+		EXPECT_EQ(2 + holes, num);
 		if (room)
 			EXPECT_EQ(IOVA + PAGE - 1, r[0].last);
 		EXPECT_TRUE(bytes_are((uint8_t *)&r[room], sizeof(r[room]), 0xee));
@@ -378,7 +380,7 @@ TEST_F(ioas, ranges_are_what_all_page_tables_translate)
 	ASSERT_EQ(0, ioas_map_at(self->fd, self->id, self->mem, PAGE, IOVA));
 	num = 4;
 	ASSERT_EQ(0, ioas_ranges(self->fd, self->id, r, &num, NULL));
-	EXPECT_EQ(2, num);
+	EXPECT_EQ(2 + holes, num);
 	EXPECT_EQ(IOVA + PAGE - 1, r[0].last);
 }
 
@@ -493,9 +495,9 @@ TEST_F(ioas, chosen_addresses_fill_a_window_to_its_last_page)
 
 TEST_F(ioas, huge_pages_option_asks_for_whole_pages)
 {
-	struct iommu_iova_range range;
+	struct iommu_iova_range ranges[2];
+	uint32_t num = ARRAY_SIZE(ranges);
 	uint64_t align = 0;
-	uint32_t num = 1;
 
 	ASSERT_EQ(0, ioas_map_at(self->fd, self->id, self->mem, PAGE, IOVA));
 	EXPECT_EQ(variant->mock_tables ? -EINVAL : 0, option_set(self->fd, IOMMU_OPTION_HUGE_PAGES, self->id, 0));
@@ -503,7 +505,7 @@ TEST_F(ioas, huge_pages_option_asks_for_whole_pages)
 	EXPECT_EQ(0, option_set(self->fd, IOMMU_OPTION_HUGE_PAGES, self->id, !!variant->mock_tables));
 	ASSERT_EQ(0, ioas_unmap_all(self->fd, self->id));
 	ASSERT_EQ(0, option_set(self->fd, IOMMU_OPTION_HUGE_PAGES, self->id, 0));
-	ASSERT_EQ(0, ioas_ranges(self->fd, self->id, &range, &num, &align));
+	ASSERT_EQ(0, ioas_ranges(self->fd, self->id, ranges, &num, &align));
 	EXPECT_EQ(PAGE, align);
 	EXPECT_EQ(-EINVAL, ioas_map_at(self->fd, self->id, self->mem + MOCK_PAGE, PAGE, IOVA));
 	EXPECT_EQ(-EINVAL, ioas_map_at(self->fd, self->id, self->mem, PAGE, IOVA + MOCK_PAGE));
@@ -519,7 +521,8 @@ TEST_F(ioas, huge_pages_option_asks_for_whole_pages)
 		return;
 	/* and cannot be asked for while something is not */
 	EXPECT_EQ(-EADDRINUSE, option_set(self->fd, IOMMU_OPTION_HUGE_PAGES, self->id, 0));
-	ASSERT_EQ(0, ioas_ranges(self->fd, self->id, &range, &num, &align));
+	num = ARRAY_SIZE(ranges);
+	ASSERT_EQ(0, ioas_ranges(self->fd, self->id, ranges, &num, &align));
 	EXPECT_EQ(1, align);
 }
 
@@ -567,7 +570,7 @@ TEST_F(ioas, random_maps_and_unmaps_match_a_model)
 		} else if (s->tables) {
 			ASSERT_EQ_FOR(0, mock_space_drop_table(s), "step %d", step);
 		}
-		pinned = s->tables || variant->vtd ? pages : 0;
+		pinned = s->tables || variant->hardware ? pages : 0;
 		ASSERT_EQ_FOR(pinned * PAGE / 1024, vm_pin_kb(), "step %d", step);
 		if (step % 16)
 			continue;
