@@ -11,6 +11,7 @@
 #include "edu_mover.h"
 #include "fail_nth.h"
 #include "iommufd_test_client.h"
+#include "smmu_watch.h"
 
 /* within reach of the mock IOMMU too */
 #define IOVA		(2 * MOCK_FIRST)
@@ -176,6 +177,14 @@ static int replace_in_vain(struct edu *edu, uint32_t bad, uint32_t gone, uint32_
 	return rc == refused[n].rc ? 0 : rc ?: -EPROTO;
 }
 
+/* An SMMUv3 that translates by its stage 1 shows that it is not told anything else in between */
+static bool can_be_watched(const struct edu *edu)
+{
+	const uint64_t smmu = smmu_address(edu->bdf);
+
+	return smmu && smmu_read(smmu, SMMU_IDR0) & SMMU_IDR0_S1P;
+}
+
 TEST_F(load, dma_never_stops)
 {
 	struct edu_load load = {
@@ -184,12 +193,16 @@ TEST_F(load, dma_never_stops)
 	};
 	int side = 0, failed = 0, injected = 0, late = 0, nth = 1;
 	const int total = replaces() / (variant->part ?: 1);
+	const bool watched = can_be_watched(&self->edu[0]);
 	uint32_t hwpt = 0, sibling = 0;
+	struct smmu_watch watch;
 	uint64_t print = 0;
 	double begin;
 
 	for (int i = 0; i < variant->devices; i++)
 		ASSERT_EQ(0, vfio_attach(self->edu[i].fd, self->target[0], NULL));
+	if (watched)
+		ASSERT_EQ(0, smmu_watch_start(&watch, self->edu, variant->devices));
 	ASSERT_EQ(0, edu_load_start(&load));
 	begin = seconds();
 
@@ -233,6 +246,8 @@ TEST_F(load, dma_never_stops)
 		usleep(200);
 	}
 	edu_load_stop(&load);
+	if (watched)
+		smmu_watch_stop(&watch);
 
 	TH_LOG("%d replaces in %.1f s, %d failed, %d of them injected; %d transfers", total, seconds() - begin,
 	       failed, injected, load.transfers);
@@ -244,6 +259,11 @@ TEST_F(load, dma_never_stops)
 	EXPECT_EQ(0, load.strange);
 	EXPECT_EQ(0, late);
 	EXPECT_EQ(self->faults, iommu_fault_count());
+	if (watched) {
+		TH_LOG("the stream table: %lu times read, %lu changes seen", watch.samples, watch.changes);
+		EXPECT_LT(total / 100, watch.changes);
+		EXPECT_EQ(0, watch.shut);
+	}
 	if (variant->failing) {
 		EXPECT_LT(total / 7 / 2, failed);
 		EXPECT_LT(self->nth < 0 ? -1 : total / 50, injected);

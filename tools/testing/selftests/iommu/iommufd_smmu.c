@@ -6,6 +6,7 @@
  * on Arm nothing is one.
  */
 #include "iommu_test.h"
+#include "smmu_watch.h"
 
 #ifdef __aarch64__
 
@@ -123,6 +124,54 @@ TEST_F(smmu, stage_2_translates_and_is_left_again)
 	EXPECT_TRUE(edu_works_in(&self->edu, IOVA, self->mem, HALF, 0, 4));
 	ASSERT_EQ(0, vfio_detach(self->edu.fd));
 	EXPECT_FALSE(edu_works_in(&self->edu, IOVA, self->mem, HALF, 0, 5));
+}
+
+/*
+ * Of stage 2, page table and VMID are in two words of an entry, so that no write can change both. Nor can one between
+ * the stages: where stage 1 is that of EL1, the VMID is on its TLB entries too. Those replaces have a window in which
+ * DMA is blocked, once each, and only those.
+ */
+TEST_F(smmu, window_of_a_replace_from_or_to_stage_2)
+{
+	struct smmu_watch watch;
+	uint32_t s1[2], s2[2];
+
+	if (!has_both_stages(&self->info))
+		SKIP(return, ONE_STAGE);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, hwpt_alloc(self->iommufd, self->edu.id, self->ioas, 0, &s1[i]));
+		ASSERT_EQ(0, hwpt_alloc(self->iommufd, self->edu.id, self->ioas, IOMMU_HWPT_ALLOC_NEST_PARENT, &s2[i]));
+	}
+
+	const struct {
+		const char *name;
+		uint32_t hwpt[2];
+		bool window;
+	} ways[] = {
+		{ "stage 1 to stage 1", { s1[0], s1[1] }, false },
+		{ "stage 2 to stage 2", { s2[0], s2[1] }, true },
+		{ "from stage to stage", { s1[0], s2[0] }, true },
+	};
+
+	for (size_t w = 0; w < ARRAY_SIZE(ways); w++) {
+		const unsigned long *proof = ways[w].window ? &watch.shut : &watch.changes;
+		double begin = seconds();
+		int nr = 0;
+
+		ASSERT_EQ(0, vfio_attach(self->edu.fd, ways[w].hwpt[0], NULL));
+		ASSERT_EQ(0, smmu_watch_start(&watch, &self->edu, 1));
+		/* a busy machine lets the watch see little */
+		while (nr < 500 || (__atomic_load_n(proof, __ATOMIC_RELAXED) < 5 && seconds() - begin < 60)) {
+			ASSERT_EQ(0, vfio_attach(self->edu.fd, ways[w].hwpt[++nr % 2], NULL));
+			usleep(200);
+		}
+		smmu_watch_stop(&watch);
+		TH_LOG("%s: %d replaces, entry read %lu times, %lu changes and %lu windows seen, the longest %.0f us",
+		       ways[w].name, nr, watch.samples, watch.changes, watch.shut, watch.longest * 1e6);
+		EXPECT_LE(5, *proof);
+		EXPECT_GE(ways[w].window ? nr : 0, watch.shut);
+		EXPECT_TRUE(edu_works_in(&self->edu, IOVA, self->mem, HALF, 0, 6 + w));
+	}
 }
 
 TEST_F(smmu, unmapped_from_a_nest_parent_is_out_of_reach)
