@@ -10,8 +10,8 @@
 #include "edu.h"
 
 #define SMMU_IDR0		0x0
-#define SMMU_IDR0_S2P		(1U << 0)	/* has stage 2 */
-#define SMMU_IDR0_S1P		(1U << 1)	/* has stage 1 */
+#define SMMU_IDR0_S2P		0x1U		/* has stage 2 */
+#define SMMU_IDR0_S1P		0x2U		/* has stage 1 */
 #define SMMU_IIDR		0x18
 #define SMMU_AIDR		0x1c
 
@@ -29,16 +29,16 @@ static inline uint64_t smmu_address(const char *bdf)
 static inline int64_t smmu_read(uint64_t address, unsigned int reg)
 {
 	int fd = open("/dev/mem", O_RDONLY | O_SYNC | O_CLOEXEC);
-	volatile uint32_t *page;
+	uint32_t *page;
 	int64_t value;
 
 	if (fd < 0)
 		return -errno;
 	page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, address + reg / PAGE * PAGE);
-	value = page == MAP_FAILED ? -errno : (int64_t)page[reg % PAGE / 4];
+	value = page == MAP_FAILED ? -errno : (int64_t)__atomic_load_n(&page[reg % PAGE / 4], __ATOMIC_RELAXED);
 	close(fd);
 	if (page != MAP_FAILED)
-		munmap((void *)page, PAGE);
+		munmap(page, PAGE);
 	return value;
 }
 
