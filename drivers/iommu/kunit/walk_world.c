@@ -14,6 +14,8 @@
 /* In the first and in other pages of a PASID table, and in other parts of its directory */
 static const ioasid_t pasids[] = { IOMMU_NO_PASID, 1, 63, 64, 0x1234 };
 
+#define LOOKS	16
+
 static unsigned int group_of(unsigned int device)
 {
 	static const unsigned int groups[WALK_DEVICES] = { 0, 1, 1, 2 };
@@ -149,18 +151,22 @@ static bool must_refuse(struct walk_world *world, const struct walk_slot *slot, 
 	return world->walker->domains[to].no_pasids || has_no_room_for_pasids(world, slot->group);
 }
 
-/* The driver has to refuse, and nothing may be noticed */
+/*
+ * The driver has to refuse, and nothing may be noticed; but where nothing is attached it is asked for one device after
+ * the other, and one that agrees has the domain until another one of the group does not.
+ */
 static void move_in_vain(struct walk_world *world, struct walk_slot *slot, int to)
 {
 	int from = slot->domain, rc;
 
-	note_slot(world, slot, domain_bit(from));
+	note_slot(world, slot, domain_bit(from) | (from < 0 ? domain_bit(to) : 0));
 	if (from < 0)
 		rc = iommu_group_attach_handle(slot->group, slot->pasid, &slot->handles[to]);
 	else
 		rc = iommu_group_replace_handle(slot->group, slot->pasid, &slot->handles[from], &slot->handles[to]);
 	if (rc >= 0)
 		step_failed(world, "refused move", slot, to, rc);
+	note_slot(world, slot, domain_bit(from));
 }
 
 static void step_move(struct walk_world *world)
@@ -410,7 +416,8 @@ void walk_world_step(struct walk_world *world)
 	else
 		step_owner(world);
 
-	walker_rest(world->walker);
+	/* What a step leaves behind in a cache is seen before the next one takes it away */
+	walker_wait(world->walker, LOOKS);
 }
 
 /**
