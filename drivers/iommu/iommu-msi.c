@@ -209,8 +209,8 @@ static int set_window(struct iommu_group *group, const struct iommu_resv_region 
  * Without a window, as on x86, messages are not translated, and there is nothing to do here or later.
  *
  * Context: May sleep. group->mutex held.
- * Return: 0; -ENOMEM; -EINVAL for a device that has another window than those claimed before, or one that does not begin
- * with a page.
+ * Return: 0; -ENOMEM; -EINVAL for a device that has another window than those claimed before, or one that does not
+ * begin with a page.
  */
 int __iommu_group_open_msi_window(struct iommu_group *group, struct device *dev)
 {

@@ -66,10 +66,8 @@ static void exit_qemu(unsigned int status)
 static void exit_qemu(unsigned int status)
 {
 	const uint64_t reason[2] = { 0x20026, status };
-	register uint64_t operation asm("x0") = 0x18;
-	register const uint64_t *argument asm("x1") = reason;
 
-	asm volatile("hlt #0xf000" : "+r" (operation) : "r" (argument) : "memory");
+	asm volatile("mov x0, #0x18; mov x1, %0; hlt #0xf000" : : "r" (reason) : "x0", "x1", "memory");
 }
 #endif
 

@@ -441,7 +441,7 @@ TEST_F(type1, coherency_is_that_of_the_page_tables)
 	};
 	int coherent = 1;
 
-	/* no device, nothing that could bypass a cache; otherwise bit 7 says that VT-d can forbid it, an SMMUv3 cannot */
+	/* no device, nothing that could bypass a cache; VT-d says in bit 7 if it can forbid it, and an SMMUv3 cannot */
 	if (variant->device) {
 		ASSERT_EQ(0, iommu_call(self->fd, IOMMU_GET_HW_INFO, &info));
 		coherent = info.out_data_type == IOMMU_HW_INFO_TYPE_INTEL_VTD ? vtd.ecap_reg >> 7 & 1 : 0;
