@@ -296,7 +296,7 @@ static long slab_pages(void)
 static void memory_is_what_the_runs_cost(struct kunit *test)
 {
 	/* A kernel that looks for misuse of memory puts something around every object: nothing to be measured there */
-	const bool checks = IS_ENABLED(CONFIG_SLUB_DEBUG_ON);
+	const bool checks = IS_ENABLED(CONFIG_SLUB_DEBUG_ON) || IS_ENABLED(CONFIG_KASAN);
 	const struct shape *s;
 
 	/* What earlier cases freed may still wait for RCU, and be missing in the counters for a second */
