@@ -55,11 +55,9 @@ struct smmu_cd_root {
  * old and the new meaning. So it is between any two of abort, bypass, stage 1 and stage 2, except:
  *
  * - S2 to S2: VMID and table stand in two words. Nested to nested, and S2 to nested and back, are seamless with the
- * same
- *   parent and the same second word;
+ *   same parent and the same second word;
  * - S1 to S2 or nested and back without %SMMU_STE_E2H: the TLB entries of this stage 1 carry the VMID as well, which
- * is
- *   0 for S1. The VMID of the other would be on them for a moment;
+ *   is 0 for S1. The VMID of the other would be on them for a moment;
  * - S1 to S1 with other CDs *and* another S1DSS, or other ATS: write one after the other;
  * - CD to CD with another table and ASID.
  *

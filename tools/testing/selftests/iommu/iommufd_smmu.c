@@ -23,7 +23,7 @@
 #define IDR5_GRAN4K	0x10U
 #define IDR5_OAS	0x7U
 
-/* Behind the output size of every SMMU that has not 52 bits, though in reach of each stage 1 of 48 bits */
+/* Behind the output size of every SMMU that has less than 48 bits, though in reach of each stage 1 of 48 bits */
 #define HIGH_IOVA	0x400000000000UL
 
 FIXTURE(smmu)
