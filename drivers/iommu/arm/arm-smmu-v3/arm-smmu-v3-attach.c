@@ -471,12 +471,14 @@ void smmu_master_init(struct arm_smmu_master *master)
 
 /**
  * smmu_master_leave() - A master is removed: abort what it still sends, and free its context descriptors
- * @master: the master, of which no SSID is translated any more
+ * @master: the master
  *
  * Context: group->mutex held. May sleep.
  */
 void smmu_master_leave(struct arm_smmu_master *master)
 {
+	/* A driver may have left processes attached, of which a warning tells: the STE must not lead to their CDs */
+	master->cds.used = 0;
 	if (master->domain)
 		install_domain(master, NULL);
 	smmu_cds_free(master);
