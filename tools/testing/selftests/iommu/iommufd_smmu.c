@@ -16,9 +16,7 @@
 
 #define ONE_STAGE	"the SMMU has one stage"
 
-#define IDR0_S2P	0x1U
-#define IDR0_S1P	0x2U
-#define IDR0_BOTH	(IDR0_S1P | IDR0_S2P)
+#define IDR0_BOTH	(SMMU_IDR0_S1P | SMMU_IDR0_S2P)
 #define IDR1_SSIDSIZE	(0x1fU << 6)
 #define IDR5_GRAN4K	0x10U
 #define IDR5_OAS	0x7U
