@@ -6,11 +6,11 @@
  * and without a page table, and with a device that does DMA.
  */
 #include "iommu_test.h"
+#include "type1.h"
 
 #define MEM_SIZE	(4 * MIB)
 #define IOVA		0x1000000UL
 #define BYTES		512
-#define MAP_READ_WRITE	(VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
 
 /* ---- the commands ---- */
 
@@ -33,54 +33,6 @@ static int clear_ioas(int fd)
 	uint32_t id = 0;
 
 	return vfio_ioas(fd, IOMMU_VFIO_IOAS_CLEAR, &id);
-}
-
-/* These two take a number instead of a structure, and the first says something by what it returns. */
-static int check_extension(int fd, unsigned long extension)
-{
-	int rc = ioctl(fd, VFIO_CHECK_EXTENSION, extension);
-
-	return rc < 0 ? -errno : rc;
-}
-
-static int set_iommu(int fd, unsigned long type)
-{
-	return ioctl(fd, VFIO_SET_IOMMU, type) < 0 ? -errno : 0;
-}
-
-static int map_dma(int fd, const void *va, uint64_t size, uint64_t iova, uint32_t flags)
-{
-	struct vfio_iommu_type1_dma_map cmd = {
-		.argsz = sizeof(cmd), .flags = flags, .vaddr = to_u64(va), .iova = iova, .size = size,
-	};
-
-	return iommu_call(fd, VFIO_IOMMU_MAP_DMA, &cmd);
-}
-
-/* *@size becomes what was unmapped; on an error it must stay. */
-static int unmap_dma(int fd, uint64_t iova, uint64_t *size, uint32_t flags)
-{
-	struct vfio_iommu_type1_dma_unmap cmd = { .argsz = sizeof(cmd), .flags = flags, .iova = iova, .size = *size };
-	int rc = iommu_call(fd, VFIO_IOMMU_UNMAP_DMA, &cmd);
-
-	*size = cmd.size;
-	return rc;
-}
-
-/* Bytes that were unmapped, or -errno */
-static int64_t unmap_bytes(int fd, uint64_t iova, uint64_t size)
-{
-	int rc = unmap_dma(fd, iova, &size, 0);
-
-	return rc ?: (int64_t)size;
-}
-
-static int64_t unmap_all_bytes(int fd)
-{
-	uint64_t size = 0;
-	int rc = unmap_dma(fd, 0, &size, VFIO_DMA_UNMAP_FLAG_ALL);
-
-	return rc ?: (int64_t)size;
 }
 
 /* ---- which address space ---- */
@@ -153,15 +105,15 @@ TEST_F(file, destroyed_ioas_is_not_named_any_more)
 
 	ASSERT_EQ(0, ioas_alloc(self->fd, &ioas));
 	ASSERT_EQ(0, set_ioas(self->fd, ioas));
-	EXPECT_EQ(0, unmap_bytes(self->fd, 0, PAGE));
+	EXPECT_EQ(0, type1_unmap_bytes(self->fd, 0, PAGE));
 	EXPECT_EQ(0, iommu_destroy(self->fd, ioas));
 	EXPECT_EQ(-ENODEV, vfio_ioas(self->fd, IOMMU_VFIO_IOAS_GET, &id));
-	EXPECT_EQ(-ENODEV, unmap_dma(self->fd, 0, &size, 0));
+	EXPECT_EQ(-ENODEV, type1_unmap(self->fd, 0, &size, 0));
 	/* nor is the next one, which may have the same id */
 	ASSERT_EQ(0, ioas_alloc(self->fd, &id));
 	EXPECT_EQ(ioas, id);
 	EXPECT_EQ(-ENODEV, vfio_ioas(self->fd, IOMMU_VFIO_IOAS_GET, &id));
-	EXPECT_EQ(-ENODEV, unmap_dma(self->fd, 0, &size, 0));
+	EXPECT_EQ(-ENODEV, type1_unmap(self->fd, 0, &size, 0));
 }
 
 TEST_F(file, commands_act_on_the_ioas_that_is_named)
@@ -174,27 +126,27 @@ TEST_F(file, commands_act_on_the_ioas_that_is_named)
 	ASSERT_EQ(0, ioas_alloc(self->fd, &a));
 	ASSERT_EQ(0, ioas_alloc(self->fd, &b));
 	ASSERT_EQ(0, set_ioas(self->fd, a));
-	ASSERT_EQ(0, map_dma(self->fd, mem, PAGE, IOVA, MAP_READ_WRITE));
+	ASSERT_EQ(0, type1_map(self->fd, mem, PAGE, IOVA, TYPE1_RW));
 	EXPECT_EQ(-ENOENT, ioas_unmap(self->fd, b, IOVA, PAGE, NULL));
 	ASSERT_EQ(0, set_ioas(self->fd, b));
-	ASSERT_EQ(0, map_dma(self->fd, mem, PAGE, IOVA, MAP_READ_WRITE));
+	ASSERT_EQ(0, type1_map(self->fd, mem, PAGE, IOVA, TYPE1_RW));
 	EXPECT_EQ(0, ioas_unmap(self->fd, a, IOVA, PAGE, &bytes));
 	EXPECT_EQ(PAGE, bytes);
-	EXPECT_EQ(PAGE, unmap_bytes(self->fd, IOVA, PAGE));
+	EXPECT_EQ(PAGE, type1_unmap_bytes(self->fd, IOVA, PAGE));
 	munmap(mem, PAGE);
 }
 
 TEST_F(file, answers_what_needs_no_ioas)
 {
 	EXPECT_EQ(VFIO_API_VERSION, iommu_call(self->fd, VFIO_GET_API_VERSION, NULL));
-	EXPECT_EQ(1, check_extension(self->fd, VFIO_TYPE1_IOMMU));
-	EXPECT_EQ(1, check_extension(self->fd, VFIO_TYPE1v2_IOMMU));
-	EXPECT_EQ(1, check_extension(self->fd, VFIO_UNMAP_ALL));
+	EXPECT_EQ(1, type1_extension(self->fd, VFIO_TYPE1_IOMMU));
+	EXPECT_EQ(1, type1_extension(self->fd, VFIO_TYPE1v2_IOMMU));
+	EXPECT_EQ(1, type1_extension(self->fd, VFIO_UNMAP_ALL));
 	/* 2 is sPAPR, 5 EEH, 6 nesting, 7 sPAPR v2, 8 no IOMMU, 10 a new vaddr for a mapping */
 	for (unsigned long extension = 0; extension < 64; extension++)
 		if (extension != VFIO_TYPE1_IOMMU && extension != VFIO_TYPE1v2_IOMMU && extension != VFIO_UNMAP_ALL)
-			EXPECT_EQ_FOR(0, check_extension(self->fd, extension), "extension %lu", extension);
-	EXPECT_EQ(0, check_extension(self->fd, -1UL));
+			EXPECT_EQ_FOR(0, type1_extension(self->fd, extension), "extension %lu", extension);
+	EXPECT_EQ(0, type1_extension(self->fd, -1UL));
 }
 
 TEST_F(file, structures_are_checked_before_the_ioas)
@@ -239,11 +191,11 @@ TEST_F(file, structures_are_checked_before_the_ioas)
 	EXPECT_EQ(-EFAULT, iommu_call(self->fd, VFIO_IOMMU_MAP_DMA, NULL));
 	EXPECT_EQ(-EFAULT, iommu_call(self->fd, VFIO_IOMMU_UNMAP_DMA, NULL));
 
-	EXPECT_EQ(-ENODEV, set_iommu(self->fd, VFIO_TYPE1_IOMMU));
-	EXPECT_EQ(-ENODEV, set_iommu(self->fd, VFIO_TYPE1v2_IOMMU));
+	EXPECT_EQ(-ENODEV, type1_set_iommu(self->fd, VFIO_TYPE1_IOMMU));
+	EXPECT_EQ(-ENODEV, type1_set_iommu(self->fd, VFIO_TYPE1v2_IOMMU));
 	for (unsigned long type = 0; type < 16; type++)
 		if (type != VFIO_TYPE1_IOMMU && type != VFIO_TYPE1v2_IOMMU)
-			EXPECT_EQ_FOR(-EINVAL, set_iommu(self->fd, type), "type %lu", type);
+			EXPECT_EQ_FOR(-EINVAL, type1_set_iommu(self->fd, type), "type %lu", type);
 }
 
 TEST_F(file, other_numbers_are_enotty)
@@ -310,7 +262,7 @@ FIXTURE_SETUP(type1)
 		ASSERT_EQ(0, edu_open_bound(&self->edu, 0, self->fd));
 		ASSERT_EQ(0, vfio_attach(self->edu.fd, self->ioas, NULL));
 	}
-	ASSERT_EQ(0, set_iommu(self->fd, variant->version));
+	ASSERT_EQ(0, type1_set_iommu(self->fd, variant->version));
 	self->mem = small_pages(MEM_SIZE);
 	ASSERT_NE(NULL, self->mem);
 }
@@ -332,13 +284,13 @@ TEST_F(type1, version_decides_about_huge_pages)
 	EXPECT_EQ(0, option_get(self->fd, IOMMU_OPTION_HUGE_PAGES, self->ioas, &val));
 	EXPECT_EQ(variant->version == VFIO_TYPE1v2_IOMMU, val);
 	/* the second version leaves what it finds */
-	EXPECT_EQ(0, set_iommu(self->fd, VFIO_TYPE1v2_IOMMU));
+	EXPECT_EQ(0, type1_set_iommu(self->fd, VFIO_TYPE1v2_IOMMU));
 	EXPECT_EQ(0, option_get(self->fd, IOMMU_OPTION_HUGE_PAGES, self->ioas, &val));
 	EXPECT_EQ(variant->version == VFIO_TYPE1v2_IOMMU, val);
 
 	/* mappings with large leaves cannot be cut later */
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, PAGE, IOVA, MAP_READ_WRITE));
-	EXPECT_EQ(variant->device && val ? -EINVAL : 0, set_iommu(self->fd, VFIO_TYPE1_IOMMU));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, PAGE, IOVA, TYPE1_RW));
+	EXPECT_EQ(variant->device && val ? -EINVAL : 0, type1_set_iommu(self->fd, VFIO_TYPE1_IOMMU));
 }
 
 TEST_F(type1, info_of_every_length)
@@ -446,47 +398,47 @@ TEST_F(type1, coherency_is_that_of_the_page_tables)
 		ASSERT_EQ(0, iommu_call(self->fd, IOMMU_GET_HW_INFO, &info));
 		coherent = info.out_data_type == IOMMU_HW_INFO_TYPE_INTEL_VTD ? vtd.ecap_reg >> 7 & 1 : 0;
 	}
-	EXPECT_EQ(coherent, check_extension(self->fd, VFIO_DMA_CC_IOMMU));
+	EXPECT_EQ(coherent, type1_extension(self->fd, VFIO_DMA_CC_IOMMU));
 	EXPECT_EQ(0, clear_ioas(self->fd));
-	EXPECT_EQ(0, check_extension(self->fd, VFIO_DMA_CC_IOMMU));
+	EXPECT_EQ(0, type1_extension(self->fd, VFIO_DMA_CC_IOMMU));
 }
 
 TEST_F(type1, map_and_unmap)
 {
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, MEM_SIZE, IOVA, MAP_READ_WRITE));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, MEM_SIZE, IOVA, TYPE1_RW));
 	EXPECT_EQ(variant->device ? MEM_SIZE / 1024 : 0, vm_pin_kb());
-	EXPECT_EQ(-EEXIST, map_dma(self->fd, self->mem, PAGE, IOVA, MAP_READ_WRITE));
-	EXPECT_EQ(-EEXIST, map_dma(self->fd, self->mem, 2 * PAGE, IOVA + MEM_SIZE - PAGE, MAP_READ_WRITE));
-	EXPECT_EQ(MEM_SIZE, unmap_bytes(self->fd, IOVA, MEM_SIZE));
+	EXPECT_EQ(-EEXIST, type1_map(self->fd, self->mem, PAGE, IOVA, TYPE1_RW));
+	EXPECT_EQ(-EEXIST, type1_map(self->fd, self->mem, 2 * PAGE, IOVA + MEM_SIZE - PAGE, TYPE1_RW));
+	EXPECT_EQ(MEM_SIZE, type1_unmap_bytes(self->fd, IOVA, MEM_SIZE));
 	EXPECT_EQ(0, vm_pin_kb());
 	/* nothing to unmap is no error here */
-	EXPECT_EQ(0, unmap_bytes(self->fd, IOVA, MEM_SIZE));
-	EXPECT_EQ(0, unmap_bytes(self->fd, 0, PAGE));
-	EXPECT_EQ(0, unmap_bytes(self->fd, 0, UINT64_MAX));
+	EXPECT_EQ(0, type1_unmap_bytes(self->fd, IOVA, MEM_SIZE));
+	EXPECT_EQ(0, type1_unmap_bytes(self->fd, 0, PAGE));
+	EXPECT_EQ(0, type1_unmap_bytes(self->fd, 0, UINT64_MAX));
 
 	/* one direction is enough, and several mappings go at once */
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, PAGE, IOVA, VFIO_DMA_MAP_FLAG_READ));
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, PAGE, IOVA + 4 * PAGE, VFIO_DMA_MAP_FLAG_WRITE));
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, 3 * PAGE, IOVA + 8 * PAGE, MAP_READ_WRITE));
-	EXPECT_EQ(5 * PAGE, unmap_bytes(self->fd, IOVA - PAGE, 64 * PAGE));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, PAGE, IOVA, TYPE1_READ));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, PAGE, IOVA + 4 * PAGE, VFIO_DMA_MAP_FLAG_WRITE));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, 3 * PAGE, IOVA + 8 * PAGE, TYPE1_RW));
+	EXPECT_EQ(5 * PAGE, type1_unmap_bytes(self->fd, IOVA - PAGE, 64 * PAGE));
 }
 
-TEST_F(type1, unmap_all)
+TEST_F(type1, everything_goes_at_once)
 {
 	uint64_t size;
 
-	EXPECT_EQ(0, unmap_all_bytes(self->fd));
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, PAGE, 0, MAP_READ_WRITE));
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, 4 * PAGE, IOVA, MAP_READ_WRITE));
+	EXPECT_EQ(0, type1_unmap_all(self->fd));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, PAGE, 0, TYPE1_RW));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, 4 * PAGE, IOVA, TYPE1_RW));
 	size = PAGE;
-	EXPECT_EQ(-EINVAL, unmap_dma(self->fd, 0, &size, VFIO_DMA_UNMAP_FLAG_ALL));
+	EXPECT_EQ(-EINVAL, type1_unmap(self->fd, 0, &size, VFIO_DMA_UNMAP_FLAG_ALL));
 	EXPECT_EQ(PAGE, size);
 	size = UINT64_MAX;
-	EXPECT_EQ(-EINVAL, unmap_dma(self->fd, 0, &size, VFIO_DMA_UNMAP_FLAG_ALL));
+	EXPECT_EQ(-EINVAL, type1_unmap(self->fd, 0, &size, VFIO_DMA_UNMAP_FLAG_ALL));
 	size = 0;
-	EXPECT_EQ(-EINVAL, unmap_dma(self->fd, PAGE, &size, VFIO_DMA_UNMAP_FLAG_ALL));
-	EXPECT_EQ(5 * PAGE, unmap_all_bytes(self->fd));
-	EXPECT_EQ(0, unmap_all_bytes(self->fd));
+	EXPECT_EQ(-EINVAL, type1_unmap(self->fd, PAGE, &size, VFIO_DMA_UNMAP_FLAG_ALL));
+	EXPECT_EQ(5 * PAGE, type1_unmap_all(self->fd));
+	EXPECT_EQ(0, type1_unmap_all(self->fd));
 	EXPECT_EQ(0, vm_pin_kb());
 }
 
@@ -494,28 +446,28 @@ TEST_F(type1, map_and_unmap_refuse_bad_arguments)
 {
 	uint64_t size = 0;
 
-	EXPECT_EQ(-EINVAL, map_dma(self->fd, self->mem, PAGE, IOVA, 0));
-	EXPECT_EQ(-EINVAL, map_dma(self->fd, self->mem, 0, IOVA, MAP_READ_WRITE));
-	EXPECT_EQ(-EOVERFLOW, map_dma(self->fd, self->mem, PAGE, UINT64_MAX - PAGE + 2, MAP_READ_WRITE));
-	EXPECT_EQ(-EOVERFLOW, map_dma(self->fd, self->mem, PAGE, UINT64_MAX, MAP_READ_WRITE));
-	EXPECT_EQ(-EOVERFLOW, map_dma(self->fd, self->mem, UINT64_MAX, IOVA, MAP_READ_WRITE));
-	EXPECT_EQ(-EOVERFLOW, map_dma(self->fd, (void *)(UINT64_MAX - PAGE + 2), PAGE, IOVA, MAP_READ_WRITE));
+	EXPECT_EQ(-EINVAL, type1_map(self->fd, self->mem, PAGE, IOVA, 0));
+	EXPECT_EQ(-EINVAL, type1_map(self->fd, self->mem, 0, IOVA, TYPE1_RW));
+	EXPECT_EQ(-EOVERFLOW, type1_map(self->fd, self->mem, PAGE, UINT64_MAX - PAGE + 2, TYPE1_RW));
+	EXPECT_EQ(-EOVERFLOW, type1_map(self->fd, self->mem, PAGE, UINT64_MAX, TYPE1_RW));
+	EXPECT_EQ(-EOVERFLOW, type1_map(self->fd, self->mem, UINT64_MAX, IOVA, TYPE1_RW));
+	EXPECT_EQ(-EOVERFLOW, type1_map(self->fd, (void *)(UINT64_MAX - PAGE + 2), PAGE, IOVA, TYPE1_RW));
 	if (variant->device || variant->version == VFIO_TYPE1_IOMMU) {
-		EXPECT_EQ(-EINVAL, map_dma(self->fd, self->mem, PAGE, IOVA + 1, MAP_READ_WRITE));
-		EXPECT_EQ(-EINVAL, map_dma(self->fd, self->mem + 1, PAGE, IOVA, MAP_READ_WRITE));
-		EXPECT_EQ(-EINVAL, map_dma(self->fd, self->mem, PAGE + 1, IOVA, MAP_READ_WRITE));
+		EXPECT_EQ(-EINVAL, type1_map(self->fd, self->mem, PAGE, IOVA + 1, TYPE1_RW));
+		EXPECT_EQ(-EINVAL, type1_map(self->fd, self->mem + 1, PAGE, IOVA, TYPE1_RW));
+		EXPECT_EQ(-EINVAL, type1_map(self->fd, self->mem, PAGE + 1, IOVA, TYPE1_RW));
 	}
 	if (variant->device) {
-		EXPECT_EQ(-EINVAL, map_dma(self->fd, self->mem, PAGE, MSI_WINDOW, MAP_READ_WRITE));
-		EXPECT_EQ(-EFAULT, map_dma(self->fd, NULL, PAGE, IOVA, MAP_READ_WRITE));
+		EXPECT_EQ(-EINVAL, type1_map(self->fd, self->mem, PAGE, MSI_WINDOW, TYPE1_RW));
+		EXPECT_EQ(-EFAULT, type1_map(self->fd, NULL, PAGE, IOVA, TYPE1_RW));
 	}
-	EXPECT_EQ(-EINVAL, unmap_dma(self->fd, IOVA, &size, 0));
+	EXPECT_EQ(-EINVAL, type1_unmap(self->fd, IOVA, &size, 0));
 	size = PAGE + 1;
-	EXPECT_EQ(-EOVERFLOW, unmap_dma(self->fd, UINT64_MAX - PAGE + 1, &size, 0));
+	EXPECT_EQ(-EOVERFLOW, type1_unmap(self->fd, UINT64_MAX - PAGE + 1, &size, 0));
 	size = UINT64_MAX;
-	EXPECT_EQ(-EOVERFLOW, unmap_dma(self->fd, 2, &size, 0));
+	EXPECT_EQ(-EOVERFLOW, type1_unmap(self->fd, 2, &size, 0));
 	/* none of them left anything */
-	EXPECT_EQ(0, unmap_all_bytes(self->fd));
+	EXPECT_EQ(0, type1_unmap_all(self->fd));
 }
 
 TEST_F(type1, structures_may_be_longer)
@@ -524,7 +476,7 @@ TEST_F(type1, structures_may_be_longer)
 		struct vfio_iommu_type1_dma_map cmd;
 		uint64_t more;
 	} map = {
-		.cmd = { sizeof(map), MAP_READ_WRITE, to_u64(self->mem), IOVA, PAGE },
+		.cmd = { sizeof(map), TYPE1_RW, to_u64(self->mem), IOVA, PAGE },
 		.more = UINT64_MAX,
 	};
 	struct {
@@ -548,7 +500,7 @@ TEST_F(type1, unmap_that_cannot_answer_is_efault)
 						      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	ASSERT_NE(MAP_FAILED, (void *)cmd);
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, PAGE, IOVA, MAP_READ_WRITE));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, PAGE, IOVA, TYPE1_RW));
 	cmd->argsz = sizeof(*cmd);
 	cmd->iova = IOVA;
 	cmd->size = PAGE;
@@ -556,64 +508,64 @@ TEST_F(type1, unmap_that_cannot_answer_is_efault)
 	EXPECT_EQ(-EFAULT, iommu_call(self->fd, VFIO_IOMMU_UNMAP_DMA, cmd));
 	munmap(cmd, PAGE);
 	/* what can be mapped again was unmapped */
-	EXPECT_EQ(0, map_dma(self->fd, self->mem, PAGE, IOVA, MAP_READ_WRITE));
+	EXPECT_EQ(0, type1_map(self->fd, self->mem, PAGE, IOVA, TYPE1_RW));
 }
 
 TEST_F(type1, unmap_in_pieces)
 {
 	const uint64_t piece = MEM_SIZE / 16;
 
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, MEM_SIZE, IOVA, MAP_READ_WRITE));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, MEM_SIZE, IOVA, TYPE1_RW));
 	for (int i = 0; i < 16; i++) {
 		/* 5 has no common divisor with 16: each piece once, none beside the one before */
 		uint64_t iova = IOVA + i * 5 % 16 * piece;
 
 		if (variant->version == VFIO_TYPE1_IOMMU) {
-			ASSERT_EQ_FOR((int64_t)piece, unmap_bytes(self->fd, iova, piece), "piece %d", i);
-			EXPECT_EQ_FOR(0, unmap_bytes(self->fd, iova, piece), "piece %d", i);
+			ASSERT_EQ_FOR((int64_t)piece, type1_unmap_bytes(self->fd, iova, piece), "piece %d", i);
+			EXPECT_EQ_FOR(0, type1_unmap_bytes(self->fd, iova, piece), "piece %d", i);
 			if (variant->device)
 				EXPECT_EQ_FOR((long)(MEM_SIZE - (i + 1) * piece) / 1024, vm_pin_kb(), "piece %d", i);
 		} else {
 			uint64_t size = piece;
 
-			EXPECT_EQ_FOR(-ENOENT, unmap_dma(self->fd, iova, &size, 0), "piece %d", i);
+			EXPECT_EQ_FOR(-ENOENT, type1_unmap(self->fd, iova, &size, 0), "piece %d", i);
 			EXPECT_EQ_FOR(piece, size, "piece %d", i);
 		}
 	}
-	EXPECT_EQ(variant->version == VFIO_TYPE1_IOMMU ? 0 : MEM_SIZE, unmap_all_bytes(self->fd));
+	EXPECT_EQ(variant->version == VFIO_TYPE1_IOMMU ? 0 : MEM_SIZE, type1_unmap_all(self->fd));
 }
 
 TEST_F(type1, unmap_across_two_mappings)
 {
 	const uint64_t half = MEM_SIZE / 2;
 
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, half, IOVA, MAP_READ_WRITE));
-	ASSERT_EQ(0, map_dma(self->fd, self->mem + half, half, IOVA + half, MAP_READ_WRITE));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, half, IOVA, TYPE1_RW));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem + half, half, IOVA + half, TYPE1_RW));
 	if (variant->version == VFIO_TYPE1v2_IOMMU) {
 		uint64_t size = half;
 
-		EXPECT_EQ(-ENOENT, unmap_dma(self->fd, IOVA + half / 2, &size, 0));
-		EXPECT_EQ(2 * half, unmap_bytes(self->fd, IOVA, 2 * half));
+		EXPECT_EQ(-ENOENT, type1_unmap(self->fd, IOVA + half / 2, &size, 0));
+		EXPECT_EQ(2 * half, type1_unmap_bytes(self->fd, IOVA, 2 * half));
 		return;
 	}
-	EXPECT_EQ(half, unmap_bytes(self->fd, IOVA + half / 2, half));
-	EXPECT_EQ(0, unmap_bytes(self->fd, IOVA + half / 2, half));
+	EXPECT_EQ(half, type1_unmap_bytes(self->fd, IOVA + half / 2, half));
+	EXPECT_EQ(0, type1_unmap_bytes(self->fd, IOVA + half / 2, half));
 	/* the ends are still there, and the middle is free */
-	EXPECT_EQ(-EEXIST, map_dma(self->fd, self->mem, PAGE, IOVA + half / 2 - PAGE, MAP_READ_WRITE));
-	EXPECT_EQ(-EEXIST, map_dma(self->fd, self->mem, PAGE, IOVA + half / 2 + half, MAP_READ_WRITE));
-	EXPECT_EQ(0, map_dma(self->fd, self->mem, half, IOVA + half / 2, MAP_READ_WRITE));
-	EXPECT_EQ(MEM_SIZE, unmap_bytes(self->fd, IOVA, MEM_SIZE));
+	EXPECT_EQ(-EEXIST, type1_map(self->fd, self->mem, PAGE, IOVA + half / 2 - PAGE, TYPE1_RW));
+	EXPECT_EQ(-EEXIST, type1_map(self->fd, self->mem, PAGE, IOVA + half / 2 + half, TYPE1_RW));
+	EXPECT_EQ(0, type1_map(self->fd, self->mem, half, IOVA + half / 2, TYPE1_RW));
+	EXPECT_EQ(MEM_SIZE, type1_unmap_bytes(self->fd, IOVA, MEM_SIZE));
 }
 
 TEST_F(type1, unmap_cuts_at_pages_only)
 {
 	uint64_t size = PAGE;
 
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, 4 * PAGE, IOVA, MAP_READ_WRITE));
-	EXPECT_GT(0, unmap_dma(self->fd, IOVA + 1, &size, 0));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, 4 * PAGE, IOVA, TYPE1_RW));
+	EXPECT_GT(0, type1_unmap(self->fd, IOVA + 1, &size, 0));
 	size = PAGE + 1;
-	EXPECT_GT(0, unmap_dma(self->fd, IOVA, &size, 0));
-	EXPECT_EQ(4 * PAGE, unmap_bytes(self->fd, IOVA, 4 * PAGE));
+	EXPECT_GT(0, type1_unmap(self->fd, IOVA, &size, 0));
+	EXPECT_EQ(4 * PAGE, type1_unmap_bytes(self->fd, IOVA, 4 * PAGE));
 }
 
 /* ---- a device, and a type1 that can cut ---- */
@@ -636,7 +588,7 @@ FIXTURE_SETUP(dma)
 	ASSERT_EQ(0, set_ioas(self->fd, self->ioas));
 	ASSERT_EQ(0, edu_open_bound(&self->edu, 0, self->fd));
 	ASSERT_EQ(0, vfio_attach(self->edu.fd, self->ioas, NULL));
-	ASSERT_EQ(0, set_iommu(self->fd, VFIO_TYPE1_IOMMU));
+	ASSERT_EQ(0, type1_set_iommu(self->fd, VFIO_TYPE1_IOMMU));
 	self->mem = small_pages(MEM_SIZE);
 	ASSERT_NE(NULL, self->mem);
 }
@@ -652,8 +604,8 @@ FIXTURE_TEARDOWN(dma)
 
 TEST_F(dma, reaches_what_is_mapped)
 {
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, HUGE_PAGE, IOVA, MAP_READ_WRITE));
-	ASSERT_EQ(0, map_dma(self->fd, self->mem + HUGE_PAGE, PAGE, 2 * IOVA, VFIO_DMA_MAP_FLAG_READ));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, HUGE_PAGE, IOVA, TYPE1_RW));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem + HUGE_PAGE, PAGE, 2 * IOVA, TYPE1_READ));
 	memset(self->mem, 0x5a, HUGE_PAGE + PAGE);
 	pattern_fill(self->mem, BYTES, 1);
 	ASSERT_EQ(0, edu_copy(&self->edu, IOVA, IOVA + HUGE_PAGE - BYTES, BYTES));
@@ -670,7 +622,7 @@ TEST_F(dma, reaches_what_is_mapped)
 	/* and not what was unmapped */
 	self->faults = iommu_fault_count();
 	memset(self->mem, 0x5a, PAGE);
-	ASSERT_EQ(HUGE_PAGE, unmap_bytes(self->fd, IOVA, HUGE_PAGE));
+	ASSERT_EQ(HUGE_PAGE, type1_unmap_bytes(self->fd, IOVA, HUGE_PAGE));
 	ASSERT_EQ(0, edu_store(&self->edu, IOVA, BYTES));
 	EXPECT_TRUE(bytes_are(self->mem, PAGE, 0x5a));
 	EXPECT_TRUE(iommu_fault_seen(self->faults));
@@ -680,7 +632,7 @@ TEST_F(dma, stops_in_the_piece_that_went)
 {
 	const uint64_t hole = 3 * PAGE;
 
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, MEM_SIZE, IOVA, MAP_READ_WRITE));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, MEM_SIZE, IOVA, TYPE1_RW));
 	memset(self->mem, 0x5a, MEM_SIZE);
 	pattern_fill(self->mem, BYTES, 3);
 	/* the device's TLB knows both sides and the middle */
@@ -690,7 +642,7 @@ TEST_F(dma, stops_in_the_piece_that_went)
 	EXPECT_TRUE(pattern_is(self->mem + hole, BYTES, 3));
 	memset(self->mem + PAGE, 0x5a, MEM_SIZE - PAGE);
 
-	ASSERT_EQ(PAGE, unmap_bytes(self->fd, IOVA + hole, PAGE));
+	ASSERT_EQ(PAGE, type1_unmap_bytes(self->fd, IOVA + hole, PAGE));
 	EXPECT_EQ((long)(MEM_SIZE - PAGE) / 1024, vm_pin_kb());
 	/* what stays beside it never went away */
 	ASSERT_EQ(0, edu_store(&self->edu, IOVA + hole - BYTES, BYTES));
@@ -705,11 +657,11 @@ TEST_F(dma, stops_in_the_piece_that_went)
 	EXPECT_TRUE(iommu_fault_seen(self->faults));
 
 	/* the hole takes other memory */
-	ASSERT_EQ(0, map_dma(self->fd, self->mem + HUGE_PAGE, PAGE, IOVA + hole, MAP_READ_WRITE));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem + HUGE_PAGE, PAGE, IOVA + hole, TYPE1_RW));
 	ASSERT_EQ(0, edu_store(&self->edu, IOVA + hole, BYTES));
 	EXPECT_TRUE(pattern_is(self->mem + HUGE_PAGE, BYTES, 3));
 	EXPECT_TRUE(bytes_are(self->mem + hole, PAGE, 0x5a));
-	EXPECT_EQ(MEM_SIZE, unmap_all_bytes(self->fd));
+	EXPECT_EQ(MEM_SIZE, type1_unmap_all(self->fd));
 }
 
 /* Random unmaps out of one mapping, each held against a list of pages */
@@ -719,7 +671,7 @@ TEST_F(dma, random_pieces_match_a_model)
 	uint64_t random = 1234, left = pages;
 	bool mapped[256];
 
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, pages * PAGE, IOVA, MAP_READ_WRITE));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, pages * PAGE, IOVA, TYPE1_RW));
 	memset(mapped, true, sizeof(mapped));
 	for (int step = 0; step < 200; step++) {
 		uint64_t first = random_next(&random) % pages, count = random_next(&random) % 12 + 1, gone = 0;
@@ -731,8 +683,8 @@ TEST_F(dma, random_pieces_match_a_model)
 				taken |= i >= pages || mapped[i];
 			if (taken)
 				continue;
-			ASSERT_EQ(0, map_dma(self->fd, self->mem + first * PAGE, count * PAGE, IOVA + first * PAGE,
-					     MAP_READ_WRITE));
+			ASSERT_EQ(0, type1_map(self->fd, self->mem + first * PAGE, count * PAGE, IOVA + first * PAGE,
+					     TYPE1_RW));
 			memset(mapped + first, true, count);
 			left += count;
 		} else {
@@ -741,28 +693,28 @@ TEST_F(dma, random_pieces_match_a_model)
 				mapped[i] = false;
 			}
 			ASSERT_EQ_FOR((int64_t)(gone * PAGE),
-				      unmap_bytes(self->fd, IOVA + first * PAGE, count * PAGE), "step %d", step);
+				      type1_unmap_bytes(self->fd, IOVA + first * PAGE, count * PAGE), "step %d", step);
 			left -= gone;
 		}
 		ASSERT_EQ_FOR((long)left * 4, vm_pin_kb(), "step %d", step);
 	}
-	EXPECT_EQ((int64_t)(left * PAGE), unmap_all_bytes(self->fd));
+	EXPECT_EQ((int64_t)(left * PAGE), type1_unmap_all(self->fd));
 }
 
 TEST_F(dma, limit_is_that_of_the_context)
 {
 	ASSERT_EQ(0, memlock_limit(16 * PAGE));
 	ASSERT_EQ(0, capability(CAP_IPC_LOCK, false));
-	EXPECT_EQ(-ENOMEM, map_dma(self->fd, self->mem, 17 * PAGE, IOVA, MAP_READ_WRITE));
+	EXPECT_EQ(-ENOMEM, type1_map(self->fd, self->mem, 17 * PAGE, IOVA, TYPE1_RW));
 	EXPECT_EQ(0, vm_pin_kb());
-	ASSERT_EQ(0, map_dma(self->fd, self->mem, 16 * PAGE, IOVA, MAP_READ_WRITE));
+	ASSERT_EQ(0, type1_map(self->fd, self->mem, 16 * PAGE, IOVA, TYPE1_RW));
 	EXPECT_EQ(64, vm_pin_kb());
 	EXPECT_EQ(0, vm_lck_kb());
-	EXPECT_EQ(-ENOMEM, map_dma(self->fd, self->mem, PAGE, 2 * IOVA, MAP_READ_WRITE));
+	EXPECT_EQ(-ENOMEM, type1_map(self->fd, self->mem, PAGE, 2 * IOVA, TYPE1_RW));
 	/* what is cut off is not charged any more */
-	EXPECT_EQ(PAGE, unmap_bytes(self->fd, IOVA + 5 * PAGE, PAGE));
+	EXPECT_EQ(PAGE, type1_unmap_bytes(self->fd, IOVA + 5 * PAGE, PAGE));
 	EXPECT_EQ(60, vm_pin_kb());
-	EXPECT_EQ(0, map_dma(self->fd, self->mem, PAGE, 2 * IOVA, MAP_READ_WRITE));
+	EXPECT_EQ(0, type1_map(self->fd, self->mem, PAGE, 2 * IOVA, TYPE1_RW));
 }
 
 TEST_F(file, limit_per_process_if_the_context_says_so)
@@ -777,15 +729,15 @@ TEST_F(file, limit_per_process_if_the_context_says_so)
 	ASSERT_EQ(0, set_ioas(self->fd, ioas));
 	ASSERT_EQ(0, edu_open_bound(&edu, 0, self->fd));
 	ASSERT_EQ(0, vfio_attach(edu.fd, ioas, NULL));
-	ASSERT_EQ(0, set_iommu(self->fd, VFIO_TYPE1_IOMMU));
+	ASSERT_EQ(0, type1_set_iommu(self->fd, VFIO_TYPE1_IOMMU));
 	ASSERT_EQ(0, memlock_limit(16 * PAGE));
 	ASSERT_EQ(0, capability(CAP_IPC_LOCK, false));
-	EXPECT_EQ(-ENOMEM, map_dma(self->fd, mem, 17 * PAGE, IOVA, MAP_READ_WRITE));
-	EXPECT_EQ(0, map_dma(self->fd, mem, 16 * PAGE, IOVA, MAP_READ_WRITE));
+	EXPECT_EQ(-ENOMEM, type1_map(self->fd, mem, 17 * PAGE, IOVA, TYPE1_RW));
+	EXPECT_EQ(0, type1_map(self->fd, mem, 16 * PAGE, IOVA, TYPE1_RW));
 	EXPECT_EQ(64, vm_lck_kb());
-	EXPECT_EQ(4 * PAGE, unmap_bytes(self->fd, IOVA + 6 * PAGE, 4 * PAGE));
+	EXPECT_EQ(4 * PAGE, type1_unmap_bytes(self->fd, IOVA + 6 * PAGE, 4 * PAGE));
 	EXPECT_EQ(48, vm_lck_kb());
-	EXPECT_EQ(12 * PAGE, unmap_all_bytes(self->fd));
+	EXPECT_EQ(12 * PAGE, type1_unmap_all(self->fd));
 	EXPECT_EQ(0, vm_lck_kb());
 	edu_close(&edu);
 	munmap(mem, 32 * PAGE);
