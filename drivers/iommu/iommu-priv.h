@@ -141,6 +141,9 @@ int iommu_group_replace_handle(struct iommu_group *group, ioasid_t pasid, struct
 			       struct iommu_attach_handle *new);
 void iommu_group_detach_handle(struct iommu_group *group, ioasid_t pasid, struct iommu_attach_handle *handle);
 
+/* iommu-reset.c */
+void iommu_group_lock_unreset(struct iommu_group *group);
+
 /* iommu-msi.c */
 int __iommu_group_map_doorbells(struct iommu_group *group, const struct iommu_attach_handle *handle);
 void __iommu_group_unmap_doorbells(struct iommu_group *group, const struct iommu_attach_handle *handle);

@@ -90,7 +90,7 @@ static int replace_rid(struct iommu_group *group, struct iommu_attach_handle *ol
  *
  * Context: May sleep. Takes group->mutex.
  * Return: 0, or -errno with every device blocked as before: -EPERM when the group has no owner; -EBUSY when something
- * is attached already; -EINVAL when the domain does not fit one of the devices, or no device can send @pasid;
+ * is attached already, or a device is being reset; -EINVAL when the domain does not fit one of the devices, or no device can send @pasid;
  * -EOPNOTSUPP when the driver knows no PASIDs; -ENOMEM; or another error of the driver.
  */
 int iommu_group_attach_handle(struct iommu_group *group, ioasid_t pasid, struct iommu_attach_handle *handle)
@@ -99,6 +99,9 @@ int iommu_group_attach_handle(struct iommu_group *group, ioasid_t pasid, struct 
 
 	mutex_lock(&group->mutex);
 	if (!group->owner)
+		goto out;
+	rc = -EBUSY;
+	if (group->resets)
 		goto out;
 	rc = -EINVAL;
 	if (!iommu_domain_suits_group(handle->domain, group))
@@ -132,7 +135,7 @@ EXPORT_SYMBOL_GPL(iommu_group_attach_handle);
  *
  * Context: May sleep. Takes group->mutex.
  * Return: 0; or -errno with every device attached to @old as before: -EPERM when the group has no owner; -EBUSY when
- * @old is not what is attached, or the driver cannot switch now; -EINVAL when the domain does not fit one of the
+ * @old is not what is attached, a device is being reset, or the driver cannot switch now; -EINVAL when the domain does not fit one of the
  * devices; -EOPNOTSUPP when the driver cannot switch; or another error of the driver.
  */
 int iommu_group_replace_handle(struct iommu_group *group, ioasid_t pasid, struct iommu_attach_handle *old,
@@ -143,7 +146,7 @@ int iommu_group_replace_handle(struct iommu_group *group, ioasid_t pasid, struct
 	mutex_lock(&group->mutex);
 	if (!group->owner)
 		rc = -EPERM;
-	else if (xa_load(&group->handles, pasid) != old)
+	else if (group->resets || xa_load(&group->handles, pasid) != old)
 		rc = -EBUSY;
 	else if (!iommu_domain_suits_group(new->domain, group))
 		rc = -EINVAL;
@@ -168,13 +171,14 @@ EXPORT_SYMBOL_GPL(iommu_group_replace_handle);
  * @pasid: requests with this PASID, or IOMMU_NO_PASID
  * @handle: what is attached; not used any more after return, nor is anything that was cached of its domain
  *
- * Cannot fail. A driver that cannot attach the blocking domain must block the devices all the same, as VT-d does.
+ * Cannot fail. A driver that cannot attach the blocking domain must block the devices all the same, as VT-d does. Waits
+ * for a reset of a device of the group.
  *
  * Context: May sleep. Takes group->mutex.
  */
 void iommu_group_detach_handle(struct iommu_group *group, ioasid_t pasid, struct iommu_attach_handle *handle)
 {
-	mutex_lock(&group->mutex);
+	iommu_group_lock_unreset(group);
 	if (!WARN_ON(xa_load(&group->handles, pasid) != handle)) {
 		if (pasid == IOMMU_NO_PASID) {
 			WARN_ON(__iommu_group_set_domain(group, group->blocking_domain));

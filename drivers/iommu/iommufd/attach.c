@@ -19,7 +19,6 @@
  */
 #include <linux/iommu.h>
 #include <linux/overflow.h>
-#include <linux/pci.h>
 #include <linux/slab.h>
 
 #include "../iommu-priv.h"
@@ -101,26 +100,15 @@ static int check_pasid_rules(struct attach_txn *txn)
 	return rid && !rid->hwpt->pasid ? -EINVAL : 0;
 }
 
-/* A switch makes devices forget translations, and one that is being reset does not answer to that */
-static int refuse_reset(struct device *dev, void *unused)
-{
-	return dev_is_pci(dev) && to_pci_dev(dev)->block_cfg_access ? -EBUSY : 0;
-}
-
 static int txn_check(struct attach_txn *txn, unsigned int how)
 {
-	int rc;
-
 	if (txn->joined && (how & IOMMUFD_ATTACH_FIRST))
 		return -EBUSY;
 	if (!txn->joined && (how & IOMMUFD_ATTACH_REPLACE))
 		return -EINVAL;
 	if (txn->old && txn->old->hwpt != txn->hwpt && !txn->joined)
 		return -EXDEV;
-	rc = check_pasid_rules(txn);
-	if (rc || (txn->old && txn->old->hwpt == txn->hwpt))
-		return rc;
-	return iommu_group_for_each_dev(txn->member->igroup->group, NULL, refuse_reset);
+	return check_pasid_rules(txn);
 }
 
 /* Page requests come for a slot; a spinlock of the core is held */
@@ -336,7 +324,8 @@ bool iommufd_is_attached(struct iommufd_member *member, ioasid_t pasid)
  * @member: device; one that is not attached is fine
  * @pasid: requests with this PASID, or IOMMU_NO_PASID
  *
- * With the last attached device the group is blocked. The caller holds no lock of a group or IOAS. Cannot fail.
+ * With the last attached device the group is blocked. The caller holds no lock of a group or IOAS. Cannot fail; it waits
+ * for a reset of a device of the group.
  */
 void iommufd_detach(struct iommufd_member *member, ioasid_t pasid)
 {
