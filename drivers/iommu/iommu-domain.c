@@ -51,6 +51,29 @@ struct iommu_domain *iommu_domain_alloc_for_device(struct device *dev, u32 flags
 EXPORT_SYMBOL_GPL(iommu_domain_alloc_for_device);
 
 /**
+ * iommu_device_enforces_coherency() - Are all DMAs of a device coherent that go through a domain made for it?
+ * @dev: a device
+ *
+ * They are where the IOMMU ignores it when the device asks not to be snooped. iommu_domain_alloc_for_device() makes it
+ * do so wherever it can, so that this is known before anything is attached.
+ *
+ * Context: May sleep. @dev stays in its group meanwhile.
+ * Return: true if they are; false also when there is no memory to find out.
+ */
+bool iommu_device_enforces_coherency(struct device *dev)
+{
+	struct iommu_domain *domain = iommu_domain_alloc_for_device(dev, 0);
+	bool enforced;
+
+	if (IS_ERR(domain))
+		return false;
+	enforced = domain->ops->enforce_cache_coherency && domain->ops->enforce_cache_coherency(domain);
+	iommu_domain_free(domain);
+	return enforced;
+}
+EXPORT_SYMBOL_GPL(iommu_device_enforces_coherency);
+
+/**
  * iommu_device_hw_info() - What the IOMMU of a device says about itself
  * @dev: a device
  * @len: set to the bytes of the result

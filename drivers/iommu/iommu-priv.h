@@ -162,6 +162,7 @@ u32 iommu_device_max_pasids(struct device *dev);
 
 /* iommu-domain.c */
 struct iommu_domain *iommu_domain_alloc_for_device(struct device *dev, u32 flags);
+bool iommu_device_enforces_coherency(struct device *dev);
 void *iommu_device_hw_info(struct device *dev, u32 *len, u32 *type);
 
 /* iommu-nested.c */

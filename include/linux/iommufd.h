@@ -18,6 +18,7 @@ struct device;
 struct dma_buf;
 struct dma_buf_ops;
 struct file;
+struct iommu_group;
 struct iommufd_access;
 struct iommufd_ctx;
 struct iommufd_device;
@@ -45,6 +46,8 @@ struct iommufd_device *iommufd_device_bind(struct iommufd_ctx *ictx, struct devi
 void iommufd_device_unbind(struct iommufd_device *idev);
 u32 iommufd_device_id(struct iommufd_device *idev);
 u32 iommufd_device_max_pasids(struct iommufd_device *idev);
+bool iommufd_device_coherent(struct device *dev);
+bool iommufd_ctx_owns_group(struct iommufd_ctx *ictx, struct iommu_group *group);
 
 /* In place of a PASID: the requests that carry none. It is not a PASID that can be attached. */
 #define IOMMUFD_NO_PASID	0U

@@ -188,6 +188,20 @@ u32 iommufd_device_max_pasids(struct iommufd_device *idev)
 }
 EXPORT_SYMBOL_GPL(iommufd_device_max_pasids);
 
+/**
+ * iommufd_device_coherent() - Will all DMA of a device be coherent with the CPU's caches, whatever the device asks for?
+ * @dev: device, bound or not
+ *
+ * Every page table enforces coherency if the IOMMU can, so it does not depend on what the device is attached to.
+ *
+ * Return: true if it will; false also when there is no memory to find out.
+ */
+bool iommufd_device_coherent(struct device *dev)
+{
+	return iommu_device_enforces_coherency(dev);
+}
+EXPORT_SYMBOL_GPL(iommufd_device_coherent);
+
 static int attach_ioas(struct iommufd_device *idev, ioasid_t pasid, struct iommufd_ioas *ioas, unsigned int how,
 		       iommufd_report_fn report, void *data)
 {

@@ -8,7 +8,9 @@
  * It does not know how a group is attached.
  */
 #include <linux/err.h>
+#include <linux/export.h>
 #include <linux/iommu.h>
+#include <linux/iommufd.h>
 #include <linux/slab.h>
 
 #include "group.h"
@@ -92,6 +94,26 @@ void iommufd_group_put(struct iommufd_group *igroup)
 	}
 	mutex_unlock(&ictx->groups_lock);
 }
+
+/**
+ * iommufd_ctx_owns_group() - Is a device of a group bound to a context?
+ * @ictx: context
+ * @group: the group, referenced
+ *
+ * Nobody else but @ictx does anything with the group's devices then.
+ *
+ * Return: true while one is.
+ */
+bool iommufd_ctx_owns_group(struct iommufd_ctx *ictx, struct iommu_group *group)
+{
+	bool owns;
+
+	mutex_lock(&ictx->groups_lock);
+	owns = xa_load(&ictx->groups, iommu_group_id(group));
+	mutex_unlock(&ictx->groups_lock);
+	return owns;
+}
+EXPORT_SYMBOL_GPL(iommufd_ctx_owns_group);
 
 /**
  * iommufd_group_hwpt_id() - Where a group is at this moment
