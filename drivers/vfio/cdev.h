@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the three parts of the VFIO device node need of each other: vfio_main.c (registration and the ioctls that every
- * device file has), device_cdev.c (the node and its file) and iommufd.c (a device in the hands of an iommufd).
+ * What the parts of VFIO that work with an iommufd need of each other: vfio_main.c (registration and the ioctls that
+ * every device file has), device_cdev.c (the node and its file), iommufd.c (a device in the hands of an iommufd) and
+ * what that means for each kind of device, iommufd_physical.c and others.
  */
 #ifndef __VFIO_CDEV_H__
 #define __VFIO_CDEV_H__
@@ -19,7 +20,30 @@ void vfio_device_pm_runtime_put(struct vfio_device *device);
 long vfio_device_ioctl(struct vfio_device *device, unsigned int cmd, unsigned long arg);
 
 #ifdef CONFIG_VFIO_DEVICE_CDEV
+/**
+ * struct vfio_iommufd_kind - What it means for one kind of device to be in the hands of an iommufd
+ * @bind: hand @device to @ictx, which knows it as @devid from then on. Called with dev_set->lock held.
+ *	  Return: 0, or -errno with nothing changed.
+ * @unbind: take @device back, attached or not. It may wait for user space, so dev_set->lock is not held; the device
+ *	    stays marked as bound meanwhile.
+ * @attach: attach @device, or replace what it is attached to, as iommufd_device_attach() with no condition. @report is
+ *	    told what it ends up with, before anything changes.
+ *	    Return: 0, or -errno with nothing changed; -EOPNOTSUPP for a PASID on a device without.
+ * @detach: undo @attach. Return: 0, also when it was not attached; -EOPNOTSUPP for a PASID on a device without.
+ *
+ * @attach and @detach run side by side with themselves and each other; @unbind does not run beside them.
+ */
+struct vfio_iommufd_kind {
+	int (*bind)(struct vfio_device *device, struct iommufd_ctx *ictx, u32 *devid);
+	void (*unbind)(struct vfio_device *device);
+	int (*attach)(struct vfio_device *device, ioasid_t pasid, u32 pt_id, iommufd_report_fn report, void *data);
+	int (*detach)(struct vfio_device *device, ioasid_t pasid);
+};
+
+extern const struct vfio_iommufd_kind vfio_iommufd_physical;
+
 /* iommufd.c */
+const struct vfio_iommufd_kind *vfio_iommufd_kind(struct vfio_device *device);
 int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, const uuid_t *token);
 void vfio_iommufd_close(struct vfio_device *device);
 

@@ -2,10 +2,10 @@
 /*
  * The VFIO device node, /dev/vfio/devices/vfioN
  *
- * Every device behind an IOMMU has one, beside the node of its group. An open file can do nothing but bind the device
- * to an iommufd; only then does the device become visible through it, and it stays bound until the last close. So no
- * right ever has to be taken back from a file that is in use: neither from another thread, nor from a duplicate of the
- * descriptor in another process.
+ * Every device that an iommufd can translate for has one, beside the node of its group. An open file can do nothing
+ * but bind the device to an iommufd; only then does the device become visible through it, and it stays bound until
+ * the last close. So no right ever has to be taken back from a file that is in use: neither from another thread, nor
+ * from a duplicate of the descriptor in another process.
  *
  * Lifetime: an open file holds a registration of the device, so unregistering waits for it, and (through cdev.owner)
  * the module of the driver. Any number of files may be open on a device; one of them can be bound.
@@ -108,7 +108,7 @@ static long node_bind(struct node_file *nf, struct vfio_device_bind_iommufd __us
 		return rc;
 
 	/* The file is not bound yet, and cannot be closed while we are in it: no other thread touches the device */
-	if (put_user(iommufd_device_id(device->iommufd_device), &arg->out_devid)) {
+	if (put_user(device->iommufd_devid, &arg->out_devid)) {
 		vfio_iommufd_close(device);
 		return -EFAULT;
 	}
@@ -138,13 +138,11 @@ static int report_pt_id(void *data, u32 pt_id)
  * The PASID at the end of a structure whose flags say that it is there. 0 is what other interfaces call a request
  * without one, so it is none here.
  */
-static int copy_pasid(struct vfio_device *device, ioasid_t *pasid, u32 __user *uptr)
+static int copy_pasid(ioasid_t *pasid, u32 __user *uptr)
 {
 	if (get_user(*pasid, uptr))
 		return -EFAULT;
-	if (*pasid == IOMMUFD_NO_PASID)
-		return -EINVAL;
-	return iommufd_device_max_pasids(device->iommufd_device) ? 0 : -EOPNOTSUPP;
+	return *pasid == IOMMUFD_NO_PASID ? -EINVAL : 0;
 }
 
 static long node_attach(struct vfio_device *device, struct vfio_device_attach_iommufd_pt __user *arg)
@@ -162,13 +160,13 @@ static long node_attach(struct vfio_device *device, struct vfio_device_attach_io
 	if (attach.flags & VFIO_DEVICE_ATTACH_PASID) {
 		if (attach.argsz < sizeof(attach))
 			return -EINVAL;
-		rc = copy_pasid(device, &pasid, &arg->pasid);
+		rc = copy_pasid(&pasid, &arg->pasid);
 		if (rc)
 			return rc;
 	}
 
 	reply.old = attach.pt_id;
-	rc = iommufd_device_attach(device->iommufd_device, pasid, attach.pt_id, 0, report_pt_id, &reply);
+	rc = vfio_iommufd_kind(device)->attach(device, pasid, attach.pt_id, report_pt_id, &reply);
 	/* A caller that tries again must find its question, not the answer to a failed one */
 	if (rc && reply.written && put_user(reply.old, reply.uptr))
 		return -EFAULT;
@@ -189,26 +187,12 @@ static long node_detach(struct vfio_device *device, struct vfio_device_detach_io
 	if (detach.flags & VFIO_DEVICE_DETACH_PASID) {
 		if (detach.argsz < sizeof(detach))
 			return -EINVAL;
-		rc = copy_pasid(device, &pasid, &arg->pasid);
+		rc = copy_pasid(&pasid, &arg->pasid);
 		if (rc)
 			return rc;
 	}
 
-	iommufd_device_detach(device->iommufd_device, pasid);
-	return 0;
-}
-
-/* Attaching and detaching write to the device (ATS, PASID): it has to be awake */
-static long node_translation_ioctl(struct vfio_device *device, unsigned int cmd, void __user *uarg)
-{
-	long rc;
-
-	rc = vfio_device_pm_runtime_get(device);
-	if (rc)
-		return rc;
-	rc = cmd == VFIO_DEVICE_ATTACH_IOMMUFD_PT ? node_attach(device, uarg) : node_detach(device, uarg);
-	vfio_device_pm_runtime_put(device);
-	return rc;
+	return vfio_iommufd_kind(device)->detach(device, pasid);
 }
 
 static long node_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
@@ -225,8 +209,9 @@ static long node_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 
 	switch (cmd) {
 	case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
+		return node_attach(device, uarg);
 	case VFIO_DEVICE_DETACH_IOMMUFD_PT:
-		return node_translation_ioctl(device, cmd, uarg);
+		return node_detach(device, uarg);
 	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
 	case VFIO_DEVICE_PCI_HOT_RESET:
 		/* The driver's answer is in terms of groups, which the user of a device node has none of */
@@ -278,7 +263,7 @@ static const struct file_operations node_fops = {
  * vfio_node_add() - Make a device that is being registered visible
  * @device: device in its group, counting its users
  *
- * Devices without a physical IOMMU appear in sysfs only, as without this file.
+ * Devices of a kind that no iommufd can translate for appear in sysfs only, as without this file.
  *
  * Return: 0, or -errno with nobody using the device.
  */
@@ -286,7 +271,7 @@ int vfio_node_add(struct vfio_device *device)
 {
 	int rc;
 
-	if (device->group->type != VFIO_IOMMU)
+	if (!vfio_iommufd_kind(device))
 		return device_add(&device->device);
 
 	device->device.devt = MKDEV(MAJOR(node_devt), device->index);

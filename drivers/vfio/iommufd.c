@@ -5,7 +5,8 @@
  * A device is open either through its group, with a container that translates for it, or here, bound to an iommufd.
  * group->node_users and group->opened_file keep the two apart for the whole group: its devices share one translation.
  *
- * This file knows nothing of files and user structures; device_cdev.c decodes those.
+ * This file knows nothing of files and user structures; device_cdev.c decodes those. Nor does it know what binding and
+ * attaching do: that is for each kind of device in a file of its own.
  *
  * Locking: dev_set->lock covers open and close; group->group_lock nests inside it. Attach and detach need no lock of
  * VFIO: iommufd has its own for each group, and a file is not closed while an ioctl runs on it.
@@ -19,6 +20,24 @@
 
 #include "cdev.h"
 #include "vfio.h"
+
+/* By enum vfio_group_type */
+static const struct vfio_iommufd_kind *const kinds[] = {
+	[VFIO_IOMMU] = &vfio_iommufd_physical,
+	[VFIO_EMULATED_IOMMU] = NULL,
+	[VFIO_NO_IOMMU] = NULL,
+};
+
+/**
+ * vfio_iommufd_kind() - How a device is handed to an iommufd
+ * @device: device in its group
+ *
+ * Return: its operations, or NULL if it cannot be, and has no node.
+ */
+const struct vfio_iommufd_kind *vfio_iommufd_kind(struct vfio_device *device)
+{
+	return kinds[device->group->type];
+}
 
 static int exclude_group_file(struct vfio_group *group)
 {
@@ -66,44 +85,41 @@ static int check_token(struct vfio_device *device, const uuid_t *token)
 	return rc ? 0 : -EINVAL;
 }
 
-/*
- * The last step of a close, and of an open that failed. Unbinding waits for ioctls that use the device, and these may
- * wait for user space to answer a page fault: dev_set->lock, which others need to open and reset their devices, is
- * not held. device->iommufd_device keeps everybody else out until it is over.
- */
-static void give_back(struct vfio_device *device)
+static int bind(struct vfio_device *device, struct iommufd_ctx *ictx)
 {
-	/* One that does not wake up any more is given back all the same */
-	bool awake = !vfio_device_pm_runtime_get(device);
-
-	iommufd_device_unbind(device->iommufd_device);
-	if (awake)
-		vfio_device_pm_runtime_put(device);
-	readmit_group_file(device->group);
-
-	mutex_lock(&device->dev_set->lock);
-	device->iommufd_device = NULL;
-	mutex_unlock(&device->dev_set->lock);
-}
-
-/* Binding writes to the device (ATS, PASID): it has to be awake */
-static struct iommufd_device *bind_awake(struct iommufd_ctx *ictx, struct vfio_device *device)
-{
-	struct iommufd_device *idev;
 	int rc;
 
-	rc = vfio_device_pm_runtime_get(device);
+	lockdep_assert_held(&device->dev_set->lock);
+
+	rc = vfio_iommufd_kind(device)->bind(device, ictx, &device->iommufd_devid);
 	if (rc)
-		return ERR_PTR(rc);
-	idev = iommufd_device_bind(ictx, device->dev);
-	vfio_device_pm_runtime_put(device);
-	return idev;
+		return rc;
+	iommufd_ctx_get(ictx);
+	device->iommufd_ctx = ictx;
+	return 0;
+}
+
+/*
+ * Unbinding waits for ioctls that use the device, and these may wait for user space to answer a page fault:
+ * dev_set->lock, which others need to open and reset their devices, is not held. device->iommufd_ctx keeps everybody
+ * else out until it is over.
+ */
+static void unbind(struct vfio_device *device)
+{
+	struct iommufd_ctx *ictx = device->iommufd_ctx;
+
+	vfio_iommufd_kind(device)->unbind(device);
+
+	mutex_lock(&device->dev_set->lock);
+	device->iommufd_ctx = NULL;
+	mutex_unlock(&device->dev_set->lock);
+	iommufd_ctx_put(ictx);
 }
 
 /**
  * vfio_iommufd_open() - Bind a device to an iommufd and start it
- * @device: device with a physical IOMMU; the caller holds a registration and the driver's module
- * @ictx: iommufd; it lives at least until vfio_iommufd_close()
+ * @device: device with a node; the caller holds a registration and the driver's module
+ * @ictx: iommufd
  * @token: VF token of the user, or NULL
  *
  * The device owns no translation before it is attached: its DMA is blocked.
@@ -113,7 +129,6 @@ static struct iommufd_device *bind_awake(struct iommufd_ctx *ictx, struct vfio_d
  */
 int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, const uuid_t *token)
 {
-	struct iommufd_device *idev;
 	int rc;
 
 	mutex_lock(&device->dev_set->lock);
@@ -121,30 +136,27 @@ int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, cons
 	if (rc)
 		goto err_unlock;
 	rc = -EINVAL;
-	if (device->open_count || device->iommufd_device)
+	if (device->open_count || device->iommufd_ctx)
 		goto err_readmit;
 	rc = check_token(device, token);
 	if (rc)
 		goto err_readmit;
 
 	/* The driver may let the device do DMA as soon as it is open: ownership first */
-	idev = bind_awake(ictx, device);
-	if (IS_ERR(idev)) {
-		rc = PTR_ERR(idev);
+	rc = bind(device, ictx);
+	if (rc)
 		goto err_readmit;
-	}
-	device->iommufd_device = idev;
 
 	device->open_count = 1;
 	if (device->ops->open_device)
 		rc = device->ops->open_device(device);
-	else
-		rc = 0;
 	if (rc)
 		device->open_count = 0;
 	mutex_unlock(&device->dev_set->lock);
-	if (rc)
-		give_back(device);
+	if (rc) {
+		unbind(device);
+		readmit_group_file(device->group);
+	}
 	return rc;
 
 err_readmit:
@@ -166,5 +178,6 @@ void vfio_iommufd_close(struct vfio_device *device)
 		device->ops->close_device(device);
 	device->open_count = 0;
 	mutex_unlock(&device->dev_set->lock);
-	give_back(device);
+	unbind(device);
+	readmit_group_file(device->group);
 }
