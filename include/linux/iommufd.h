@@ -22,6 +22,7 @@ struct iommu_group;
 struct iommufd_access;
 struct iommufd_ctx;
 struct iommufd_device;
+struct iommufd_noiommu;
 struct page;
 
 /**
@@ -84,6 +85,12 @@ int iommufd_access_pin_pages(struct iommufd_access *access, unsigned long iova, 
 			     struct page **pages, unsigned int flags);
 void iommufd_access_unpin_pages(struct iommufd_access *access, unsigned long iova, unsigned long length);
 int iommufd_access_rw(struct iommufd_access *access, unsigned long iova, void *buf, size_t length, unsigned int flags);
+
+/* A device without an IOMMU: what is mapped in its IOAS stays in its place, and is not translated */
+struct iommufd_noiommu *iommufd_noiommu_bind(struct iommufd_ctx *ictx, struct device *dev, u32 *id);
+void iommufd_noiommu_unbind(struct iommufd_noiommu *ndev);
+int iommufd_noiommu_attach(struct iommufd_noiommu *ndev, u32 pt_id, iommufd_report_fn report, void *data);
+void iommufd_noiommu_detach(struct iommufd_noiommu *ndev);
 
 /**
  * struct iommufd_dmabuf_exporter - A driver whose dma-bufs are one physical range each, for IOMMU_IOAS_MAP_FILE

@@ -21,6 +21,7 @@
 #include "device.h"
 #include "hwpt_nested.h"
 #include "hwpt_paging.h"
+#include "noiommu.h"
 
 static bool allow_unsafe_interrupts;
 module_param(allow_unsafe_interrupts, bool, 0644);
@@ -43,6 +44,28 @@ static void device_object_destroy(struct iommufd_object *obj)
 const struct iommufd_object_ops iommufd_device_ops = {
 	.destroy = device_object_destroy,
 };
+
+/**
+ * iommufd_get_device() - Find a device behind an IOMMU and hold it busy
+ * @ictx: context
+ * @id: its id
+ *
+ * Return: the device, for iommufd_object_put(), or ERR_PTR: -EOPNOTSUPP for one without an IOMMU; -ENOENT.
+ */
+struct iommufd_device *iommufd_get_device(struct iommufd_ctx *ictx, u32 id)
+{
+	struct iommufd_object *obj = iommufd_object_get(&ictx->objs, id, NULL);
+	int rc = -ENOENT;
+
+	if (IS_ERR(obj))
+		return ERR_CAST(obj);
+	if (obj->ops == &iommufd_device_ops)
+		return container_of(obj, struct iommufd_device, obj);
+	if (obj->ops == &iommufd_noiommu_ops)
+		rc = -EOPNOTSUPP;
+	iommufd_object_put(&ictx->objs, obj);
+	return ERR_PTR(rc);
+}
 
 /* What the device may do in a request with PASID. Its configuration space is read, so it has to be awake. */
 static u64 pasid_capabilities(struct device *dev)

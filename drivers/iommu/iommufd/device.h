@@ -23,13 +23,7 @@ struct iommufd_device {
 
 extern const struct iommufd_object_ops iommufd_device_ops;
 
-static inline struct iommufd_device *iommufd_get_device(struct iommufd_ctx *ictx, u32 id)
-{
-	struct iommufd_object *obj = iommufd_object_get(&ictx->objs, id, &iommufd_device_ops);
-
-	return IS_ERR(obj) ? ERR_CAST(obj) : container_of(obj, struct iommufd_device, obj);
-}
-
+struct iommufd_device *iommufd_get_device(struct iommufd_ctx *ictx, u32 id);
 struct iommufd_device *iommufd_device_create(struct iommufd_ctx *ictx, struct device *dev);
 void iommufd_device_remove(struct iommufd_device *idev);
 

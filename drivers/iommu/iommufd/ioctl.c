@@ -17,6 +17,7 @@
 #include "ioas.h"
 #include "ioas_file.h"
 #include "ioctl.h"
+#include "noiommu.h"
 #include "option.h"
 #include "vfio_compat.h"
 #include "viommu_alloc.h"
@@ -42,6 +43,7 @@ union iommufd_ioctl_buffer {
 	struct iommu_ioas_copy ioas_copy;
 	struct iommu_ioas_map ioas_map;
 	struct iommu_ioas_map_file ioas_map_file;
+	struct iommu_ioas_noiommu_get_pa noiommu_get_pa;
 	struct iommu_ioas_unmap ioas_unmap;
 	struct iommu_option option;
 	struct iommu_vdevice_alloc vdevice_alloc;
@@ -79,6 +81,7 @@ static const struct iommufd_ioctl_entry ioctl_table[] = {
 	ENTRY(IOMMU_VIOMMU_ALLOC,	iommu_viommu_alloc,	out_viommu_id,		iommufd_ioctl_viommu_alloc),
 	ENTRY(IOMMU_VDEVICE_ALLOC,	iommu_vdevice_alloc,	virt_id,		iommufd_ioctl_vdevice_alloc),
 	ENTRY(IOMMU_IOAS_CHANGE_PROCESS, iommu_ioas_change_process, __reserved,	iommufd_ioctl_ioas_change_process),
+	ENTRY(IOMMU_IOAS_NOIOMMU_GET_PA, iommu_ioas_noiommu_get_pa, out_phys,	iommufd_ioctl_noiommu_get_pa),
 };
 
 /* A command that does not belong to the ABI, added by a driver that tests the rest */

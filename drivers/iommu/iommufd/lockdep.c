@@ -4,6 +4,7 @@
  *
  *	access->move			an emulated device moves
  *	    access->rwsem		it pins or copies
+ *	noiommu->move			a device without an IOMMU moves
  *	ictx->change_lock		all of a context's charges move: space.rwsem of one IOAS after the other
  *	ioas->auto_lock			attach to an IOAS: find or make a page table
  *	    map->fill_rwsem		a page table comes or goes (W); map, unmap, pin (R, without auto_lock)
@@ -15,7 +16,7 @@
  *	                mmap_lock	pinning; telling user space what an attach is going to use
  *	        dma_resv		a dma-buf area comes or goes; its exporter takes it back (nothing outside)
  *
- * The first three are never held together, and neither are fill_rwsem and igroup->lock. Lockdep remembers the order
+ * The first four are never held together, and neither are fill_rwsem and igroup->lock. Lockdep remembers the order
  * from here on, so the first call that takes two of these locks the other way round is reported, and not only the
  * first deadlock.
  */
@@ -32,6 +33,7 @@
 #include "group.h"
 #include "ioas.h"
 #include "lockdep.h"
+#include "noiommu.h"
 #include "pinned.h"
 
 struct lock_order {
@@ -40,6 +42,7 @@ struct lock_order {
 	struct iommufd_ioas ioas;
 	struct iommufd_group igroup;
 	struct iommufd_fault fault;
+	struct iommufd_noiommu ndev;
 	struct pinned pinned;
 	struct dma_resv resv;
 };
@@ -77,6 +80,7 @@ void __init iommufd_lockdep_init(void)
 		iommufd_ioas_init(&order->ioas);
 		iommufd_group_init(&order->igroup);
 		iommufd_fault_init(&order->fault);
+		iommufd_noiommu_init(&order->ndev);
 		pinned_init(&order->pinned, 1);
 		dma_resv_init(&order->resv);
 
@@ -89,6 +93,10 @@ void __init iommufd_lockdep_init(void)
 		take_fill(order, mm);
 		up_write(&order->access.rwsem);
 		mutex_unlock(&order->access.move);
+
+		mutex_lock(&order->ndev.move);
+		take_fill(order, mm);
+		mutex_unlock(&order->ndev.move);
 
 		mutex_lock(&order->ioas.auto_lock);
 		take_fill(order, mm);

@@ -34,6 +34,7 @@ static const struct iommu_ioas_map map_of_no_ioas = { .flags = MAP_RW, .length =
 static const struct iommu_ioas_map_file map_file_of_no_ioas = { .flags = MAP_RW, .length = PAGE };
 static const struct iommu_ioas_copy copy_of_no_ioas = { .flags = MAP_RW, .length = PAGE };
 static const struct iommu_ioas_unmap unmap_of_no_ioas = { .length = PAGE };
+static const struct iommu_ioas_noiommu_get_pa pa_of_no_ioas = { .length = PAGE };
 static const struct iommu_fault_alloc fault_queue_with_flags = { .flags = 1 };
 static const struct iommu_viommu_alloc viommu_of_no_device = { .type = IOMMU_VIOMMU_TYPE_ARM_SMMUV3 };
 
@@ -59,6 +60,7 @@ static const struct command commands[] = {
 	COMMAND(IOMMU_VIOMMU_ALLOC, iommu_viommu_alloc, 24, -ENOENT, &viommu_of_no_device),
 	COMMAND(IOMMU_VDEVICE_ALLOC, iommu_vdevice_alloc, 24, -ENOENT, NULL),
 	COMMAND(IOMMU_IOAS_CHANGE_PROCESS, iommu_ioas_change_process, 8, 0, NULL),
+	COMMAND(IOMMU_IOAS_NOIOMMU_GET_PA, iommu_ioas_noiommu_get_pa, 40, -ENOENT, &pa_of_no_ioas),
 	{}
 };
 
@@ -68,7 +70,6 @@ static const struct command commands_not_built[] = {
 	COMMAND(IOMMU_HWPT_GET_DIRTY_BITMAP, iommu_hwpt_get_dirty_bitmap, 48, -ENOTTY, NULL),
 	COMMAND(IOMMU_VEVENTQ_ALLOC, iommu_veventq_alloc, 28, -ENOTTY, NULL),
 	COMMAND(IOMMU_HW_QUEUE_ALLOC, iommu_hw_queue_alloc, 40, -ENOTTY, NULL),
-	COMMAND(IOMMU_IOAS_NOIOMMU_GET_PA, iommu_ioas_noiommu_get_pa, 40, -ENOTTY, NULL),
 	{}
 };
 
