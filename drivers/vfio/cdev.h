@@ -46,6 +46,8 @@ extern const struct vfio_iommufd_kind vfio_iommufd_physical;
 const struct vfio_iommufd_kind *vfio_iommufd_kind(struct vfio_device *device);
 int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, const uuid_t *token);
 void vfio_iommufd_close(struct vfio_device *device);
+bool vfio_iommufd_by_node(struct vfio_device *device);
+int vfio_iommufd_reset_id(struct vfio_device *caller, struct vfio_device *device);
 
 /* device_cdev.c */
 int vfio_node_init(struct class *device_class);
@@ -58,6 +60,16 @@ static inline bool vfio_device_has_node(struct vfio_device *device)
 	return device->device.devt;
 }
 #else
+static inline bool vfio_iommufd_by_node(struct vfio_device *device)
+{
+	return false;
+}
+
+static inline int vfio_iommufd_reset_id(struct vfio_device *caller, struct vfio_device *device)
+{
+	return VFIO_PCI_DEVID_NOT_OWNED;
+}
+
 static inline int vfio_node_init(struct class *device_class)
 {
 	return 0;

@@ -212,10 +212,6 @@ static long node_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 		return node_attach(device, uarg);
 	case VFIO_DEVICE_DETACH_IOMMUFD_PT:
 		return node_detach(device, uarg);
-	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
-	case VFIO_DEVICE_PCI_HOT_RESET:
-		/* The driver's answer is in terms of groups, which the user of a device node has none of */
-		return -ENODEV;
 	default:
 		return vfio_device_ioctl(device, cmd, arg);
 	}

@@ -181,3 +181,40 @@ void vfio_iommufd_close(struct vfio_device *device)
 	unbind(device);
 	readmit_group_file(device->group);
 }
+
+/**
+ * vfio_iommufd_by_node() - Is a device open through its node?
+ * @device: open device
+ *
+ * A device can be in the hands of an iommufd without that, when its group is and has the iommufd for a container. A group
+ * is used by one of the two ways.
+ *
+ * Return: true if it is, false if it is open through its group.
+ */
+bool vfio_iommufd_by_node(struct vfio_device *device)
+{
+	return READ_ONCE(device->iommufd_ctx) && !READ_ONCE(device->group->opened_file);
+}
+EXPORT_SYMBOL_GPL(vfio_iommufd_by_node);
+
+/**
+ * vfio_iommufd_reset_id() - What a device is to somebody who wants to reset it with his own
+ * @caller: his device, in the hands of an iommufd
+ * @device: any device of the same set
+ *
+ * Context: dev_set->lock held.
+ * Return: the id of @device in the caller's iommufd; VFIO_PCI_DEVID_OWNED if it has none, but a device of its group has;
+ * else VFIO_PCI_DEVID_NOT_OWNED.
+ */
+int vfio_iommufd_reset_id(struct vfio_device *caller, struct vfio_device *device)
+{
+	struct iommufd_ctx *ictx = caller->iommufd_ctx;
+
+	lockdep_assert_held(&caller->dev_set->lock);
+
+	if (device->iommufd_ctx == ictx)
+		return device->iommufd_devid;
+	return iommufd_ctx_owns_group(ictx, device->group->iommu_group) ?
+	       VFIO_PCI_DEVID_OWNED : VFIO_PCI_DEVID_NOT_OWNED;
+}
+EXPORT_SYMBOL_GPL(vfio_iommufd_reset_id);
