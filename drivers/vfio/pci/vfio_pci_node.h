@@ -20,4 +20,7 @@ static inline u32 vfio_pci_node_reset_info(struct vfio_device *caller, struct vf
 }
 #endif
 
+/* vfio_pci_bus_master.c */
+int vfio_pci_feature_bus_master(struct vfio_device *device, u32 flags, void __user *arg, size_t argsz);
+
 #endif
