@@ -11,6 +11,8 @@
 #include <linux/vfio.h>
 
 struct class;
+struct file;
+struct seq_file;
 
 /* vfio_main.c */
 bool vfio_device_try_get_registration(struct vfio_device *device);
@@ -44,16 +46,21 @@ extern const struct vfio_iommufd_kind vfio_iommufd_physical;
 
 /* iommufd.c */
 const struct vfio_iommufd_kind *vfio_iommufd_kind(struct vfio_device *device);
-int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, const uuid_t *token);
+int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, const uuid_t *token, struct kvm *kvm);
 void vfio_iommufd_close(struct vfio_device *device);
 bool vfio_iommufd_by_node(struct vfio_device *device);
 int vfio_iommufd_reset_id(struct vfio_device *caller, struct vfio_device *device);
+bool vfio_iommufd_enforces_coherency(struct vfio_device *device);
 
 /* device_cdev.c */
 int vfio_node_init(struct class *device_class);
 void vfio_node_exit(void);
 int vfio_node_add(struct vfio_device *device);
 void vfio_node_del(struct vfio_device *device);
+bool vfio_node_is(struct file *file);
+void vfio_node_set_kvm(struct file *file, struct kvm *kvm);
+bool vfio_node_enforced_coherent(struct file *file);
+void vfio_device_show_fdinfo(struct seq_file *m, struct vfio_device *device);
 
 static inline bool vfio_device_has_node(struct vfio_device *device)
 {
@@ -68,6 +75,24 @@ static inline bool vfio_iommufd_by_node(struct vfio_device *device)
 static inline int vfio_iommufd_reset_id(struct vfio_device *caller, struct vfio_device *device)
 {
 	return VFIO_PCI_DEVID_NOT_OWNED;
+}
+
+static inline bool vfio_node_is(struct file *file)
+{
+	return false;
+}
+
+static inline void vfio_node_set_kvm(struct file *file, struct kvm *kvm)
+{
+}
+
+static inline bool vfio_node_enforced_coherent(struct file *file)
+{
+	return true;
+}
+
+static inline void vfio_device_show_fdinfo(struct seq_file *m, struct vfio_device *device)
+{
 }
 
 static inline int vfio_node_init(struct class *device_class)

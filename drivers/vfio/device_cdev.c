@@ -10,14 +10,21 @@
  * Lifetime: an open file holds a registration of the device, so unregistering waits for it, and (through cdev.owner)
  * the module of the driver. Any number of files may be open on a device; one of them can be bound.
  *
- * Locking: none of its own. node_file.bound turns true once, after all that it promises is in place, and readers pair
- * their acquire with the release there. What may run only once is decided under dev_set->lock, in iommufd.c.
+ * Locking: node_file.kvm_lock covers node_file.kvm, and nothing is done under it. node_file.bound turns true once,
+ * after all that it promises is in place, and readers pair their acquire with the release there. What may run only
+ * once is decided under dev_set->lock, in iommufd.c.
  */
 #include <linux/cdev.h>
 #include <linux/device.h>
 #include <linux/fs.h>
 #include <linux/iommufd.h>
+#ifdef CONFIG_KVM_VFIO
+#include <linux/kvm_host.h>
+#endif
+#include <linux/module.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/uuid.h>
 #include <linux/vfio.h>
@@ -28,9 +35,12 @@
 struct node_file {
 	struct vfio_device *device;
 	bool bound;
+	spinlock_t kvm_lock;	/* kvm */
+	struct kvm *kvm;	/* virtual machine that the file was added to; it says so before it goes */
 };
 
 static dev_t node_devt;
+static const struct file_operations node_fops;
 
 /* The device behind a bound file, NULL before the bind */
 static struct vfio_device *bound_device(struct file *filp)
@@ -55,6 +65,7 @@ static int node_open(struct inode *inode, struct file *filp)
 		return -ENODEV;
 	}
 	nf->device = device;
+	spin_lock_init(&nf->kvm_lock);
 	filp->private_data = nf;
 	return 0;
 }
@@ -70,12 +81,56 @@ static int node_release(struct inode *inode, struct file *filp)
 	return 0;
 }
 
+#ifdef CONFIG_KVM_VFIO
+/*
+ * The virtual machine of a file, kept alive, or NULL. KVM may be a module, but as long as there is a virtual machine
+ * it is there; both are let go by node_put_kvm().
+ */
+static struct kvm *node_get_kvm(struct node_file *nf)
+{
+	bool (*get)(struct kvm *kvm) = symbol_get(kvm_get_kvm_safe);
+	struct kvm *kvm = NULL;
+
+	if (!get)
+		return NULL;
+	spin_lock(&nf->kvm_lock);
+	if (nf->kvm && get(nf->kvm))
+		kvm = nf->kvm;
+	spin_unlock(&nf->kvm_lock);
+	if (!kvm)
+		symbol_put(kvm_get_kvm_safe);
+	return kvm;
+}
+
+static void node_put_kvm(struct kvm *kvm)
+{
+	void (*put)(struct kvm *kvm);
+
+	if (!kvm)
+		return;
+	put = symbol_get(kvm_put_kvm);
+	put(kvm);
+	symbol_put(kvm_put_kvm);
+	symbol_put(kvm_get_kvm_safe);
+}
+#else
+static struct kvm *node_get_kvm(struct node_file *nf)
+{
+	return NULL;
+}
+
+static void node_put_kvm(struct kvm *kvm)
+{
+}
+#endif
+
 static long node_bind(struct node_file *nf, struct vfio_device_bind_iommufd __user *arg)
 {
 	const size_t minsz = offsetofend(struct vfio_device_bind_iommufd, out_devid);
 	struct vfio_device *device = nf->device;
 	struct vfio_device_bind_iommufd bind;
 	struct iommufd_ctx *ictx;
+	struct kvm *kvm;
 	uuid_t token;
 	u64 token_ptr;
 	bool has_token;
@@ -102,7 +157,10 @@ static long node_bind(struct node_file *nf, struct vfio_device_bind_iommufd __us
 	ictx = iommufd_ctx_from_fd(bind.iommufd);
 	if (IS_ERR(ictx))
 		return PTR_ERR(ictx);
-	rc = vfio_iommufd_open(device, ictx, has_token ? &token : NULL);
+	/* A driver that wants to keep it takes a reference of its own while it opens the device */
+	kvm = node_get_kvm(nf);
+	rc = vfio_iommufd_open(device, ictx, has_token ? &token : NULL, kvm);
+	node_put_kvm(kvm);
 	iommufd_ctx_put(ictx);
 	if (rc)
 		return rc;
@@ -244,6 +302,27 @@ static int node_mmap(struct file *filp, struct vm_area_struct *vma)
 	return device->ops->mmap(device, vma);
 }
 
+/**
+ * vfio_device_show_fdinfo() - Say which device a file is for
+ * @m: fdinfo of the file
+ * @device: its device
+ */
+void vfio_device_show_fdinfo(struct seq_file *m, struct vfio_device *device)
+{
+	char *path = kobject_get_path(&device->dev->kobj, GFP_KERNEL);
+
+	if (path)
+		seq_printf(m, "vfio-device-syspath: /sys%s\n", path);
+	kfree(path);
+}
+
+static void node_show_fdinfo(struct seq_file *m, struct file *filp)
+{
+	struct node_file *nf = filp->private_data;
+
+	vfio_device_show_fdinfo(m, nf->device);
+}
+
 static const struct file_operations node_fops = {
 	.owner		= THIS_MODULE,
 	.open		= node_open,
@@ -253,7 +332,64 @@ static const struct file_operations node_fops = {
 	.unlocked_ioctl	= node_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 	.mmap		= node_mmap,
+	.show_fdinfo	= node_show_fdinfo,
 };
+
+/* The open file behind @file, NULL if it is no device node */
+static struct node_file *node_file_of(struct file *file)
+{
+	return file->f_op == &node_fops ? file->private_data : NULL;
+}
+
+/**
+ * vfio_node_is() - Is a file an open device node?
+ * @file: any file
+ *
+ * Return: true for a device node, bound or not.
+ */
+bool vfio_node_is(struct file *file)
+{
+	return node_file_of(file);
+}
+
+/**
+ * vfio_node_set_kvm() - Tell a device node which virtual machine its device belongs to
+ * @file: any file; nothing happens if it is no device node
+ * @kvm: virtual machine, alive until this is called with another one or NULL
+ *
+ * The driver is told when the device is bound; for one that is bound already it is too late.
+ *
+ * Context: Any process context.
+ */
+void vfio_node_set_kvm(struct file *file, struct kvm *kvm)
+{
+	struct node_file *nf = node_file_of(file);
+
+	if (!nf)
+		return;
+	spin_lock(&nf->kvm_lock);
+	nf->kvm = kvm;
+	spin_unlock(&nf->kvm_lock);
+}
+
+/**
+ * vfio_node_enforced_coherent() - Is all DMA of a device node coherent with the CPU's caches, whatever the device
+ * asks for?
+ * @file: any file; one that is no device node does no DMA
+ *
+ * It has to be whatever the device asks for.
+ * It does not depend on what the device is attached to, since every page table of an iommufd enforces coherency if
+ * the IOMMU can. A virtual machine asks once, and a device may be attached later.
+ *
+ * Context: May sleep.
+ * Return: false if the device can reach memory past the caches.
+ */
+bool vfio_node_enforced_coherent(struct file *file)
+{
+	struct node_file *nf = node_file_of(file);
+
+	return !nf || vfio_iommufd_enforces_coherency(nf->device);
+}
 
 /**
  * vfio_node_add() - Make a device that is being registered visible

@@ -121,13 +121,14 @@ static void unbind(struct vfio_device *device)
  * @device: device with a node; the caller holds a registration and the driver's module
  * @ictx: iommufd
  * @token: VF token of the user, or NULL
+ * @kvm: virtual machine of the user, alive until this returns, or NULL; a driver that needs it later takes a reference
  *
  * The device owns no translation before it is attached: its DMA is blocked.
  *
  * Return: 0, or -errno with nothing changed. -EBUSY: the file of the device's group is open; -EINVAL: the device is
  * bound already.
  */
-int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, const uuid_t *token)
+int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, const uuid_t *token, struct kvm *kvm)
 {
 	int rc;
 
@@ -148,10 +149,13 @@ int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, cons
 		goto err_readmit;
 
 	device->open_count = 1;
+	device->kvm = kvm;
 	if (device->ops->open_device)
 		rc = device->ops->open_device(device);
-	if (rc)
+	if (rc) {
 		device->open_count = 0;
+		device->kvm = NULL;
+	}
 	mutex_unlock(&device->dev_set->lock);
 	if (rc) {
 		unbind(device);
@@ -177,6 +181,7 @@ void vfio_iommufd_close(struct vfio_device *device)
 	if (device->ops->close_device)
 		device->ops->close_device(device);
 	device->open_count = 0;
+	device->kvm = NULL;
 	mutex_unlock(&device->dev_set->lock);
 	unbind(device);
 	readmit_group_file(device->group);
@@ -218,3 +223,22 @@ int vfio_iommufd_reset_id(struct vfio_device *caller, struct vfio_device *device
 	       VFIO_PCI_DEVID_OWNED : VFIO_PCI_DEVID_NOT_OWNED;
 }
 EXPORT_SYMBOL_GPL(vfio_iommufd_reset_id);
+
+/**
+ * vfio_iommufd_enforces_coherency() - Will all DMA of a device be coherent with the CPU's caches?
+ * @device: device with a node, bound or not
+ *
+ * Return: false if the device can reach memory past the caches when it asks for that.
+ */
+bool vfio_iommufd_enforces_coherency(struct vfio_device *device)
+{
+	switch (device->group->type) {
+	case VFIO_IOMMU:
+		return iommufd_device_coherent(device->dev);
+	case VFIO_EMULATED_IOMMU:
+		/* Its driver reaches memory as the CPU does */
+		return true;
+	default:
+		return false;
+	}
+}
