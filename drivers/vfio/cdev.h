@@ -43,6 +43,7 @@ struct vfio_iommufd_kind {
 };
 
 extern const struct vfio_iommufd_kind vfio_iommufd_physical;
+extern const struct vfio_iommufd_kind vfio_iommufd_noiommu;
 
 /* iommufd.c */
 const struct vfio_iommufd_kind *vfio_iommufd_kind(struct vfio_device *device);
@@ -51,6 +52,9 @@ void vfio_iommufd_close(struct vfio_device *device);
 bool vfio_iommufd_by_node(struct vfio_device *device);
 int vfio_iommufd_reset_id(struct vfio_device *caller, struct vfio_device *device);
 bool vfio_iommufd_enforces_coherency(struct vfio_device *device);
+
+/* iommufd_noiommu.c */
+bool vfio_noiommu_may_open(struct vfio_device *device);
 
 /* device_cdev.c */
 int vfio_node_init(struct class *device_class);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The VFIO device node, /dev/vfio/devices/vfioN
+ * The VFIO device node, /dev/vfio/devices/vfioN; noiommu-vfioN for a device without an IOMMU
  *
  * Every device that an iommufd can translate for has one, beside the node of its group. An open file can do nothing
  * but bind the device to an iommufd; only then does the device become visible through it, and it stays bound until
@@ -56,6 +56,8 @@ static int node_open(struct inode *inode, struct file *filp)
 	struct vfio_device *device = container_of(inode->i_cdev, struct vfio_device, cdev);
 	struct node_file *nf;
 
+	if (!vfio_noiommu_may_open(device))
+		return -EPERM;
 	nf = kzalloc(sizeof(*nf), GFP_KERNEL_ACCOUNT);
 	if (!nf)
 		return -ENOMEM;
@@ -406,6 +408,12 @@ int vfio_node_add(struct vfio_device *device)
 	if (!vfio_iommufd_kind(device))
 		return device_add(&device->device);
 
+	/* Nobody opens one of these by mistake */
+	if (device->group->type == VFIO_NO_IOMMU) {
+		rc = dev_set_name(&device->device, "noiommu-vfio%d", device->index);
+		if (rc)
+			return rc;
+	}
 	device->device.devt = MKDEV(MAJOR(node_devt), device->index);
 	cdev_init(&device->cdev, &node_fops);
 	/* The release of @device is code of the driver, and an open file can be the last to hold @device */

@@ -25,7 +25,7 @@
 static const struct vfio_iommufd_kind *const kinds[] = {
 	[VFIO_IOMMU] = &vfio_iommufd_physical,
 	[VFIO_EMULATED_IOMMU] = NULL,
-	[VFIO_NO_IOMMU] = NULL,
+	[VFIO_NO_IOMMU] = &vfio_iommufd_noiommu,
 };
 
 /**

@@ -2,13 +2,13 @@
 /*
  * noiommu - devices without an IOMMU
  *
- * Nothing translates what such a device does, and nothing stops it: it reaches all of memory, by physical address. What
- * an IOAS can do for its user is to keep memory where it is, and to tell where that is. So while such a device is
- * attached, all that is mapped is pinned, as if there were a page table; the domain that stands for it in the IOAS
+ * Nothing translates what such a device does, and nothing stops it: it reaches all of memory, by physical address.
+ * What an IOAS can do for its user is to keep memory where it is, and to tell where that is. So while such a device
+ * is attached, all that is mapped is pinned, as if there were a page table; the domain that stands for it in the IOAS
  * keeps nothing. A device with an IOMMU may be attached to the same IOAS.
  *
- * Unmapping tells nobody, neither does detaching: whoever programs the device has to stop it before. Memory goes back to
- * its owner then, and a device that still writes to it writes to whatever stands there next.
+ * Unmapping tells nobody, neither does detaching: whoever programs the device has to stop it before. Memory goes back
+ * to its owner then, and a device that still writes to it writes to whatever stands there next.
  *
  * This file knows no devices beyond their being there, and nothing of VFIO.
  *
@@ -244,8 +244,8 @@ static bool used_without_iommu(struct ioas_map *map)
 #define LOOK_PAGES	(SZ_1G >> PAGE_SHIFT)
 
 /*
- * Where [@iova, @last], inclusive, begins, and how many bytes of it in this area are known to follow each other: maybe
- * fewer than do.
+ * Where [@iova, @last], inclusive, begins, and how many bytes of it in this area are known to follow each other:
+ * maybe fewer than do.
  */
 static long look_in_area(struct ioas_area *area, unsigned long iova, unsigned long last, phys_addr_t *phys)
 {
@@ -320,8 +320,8 @@ out:
  * The length may reach behind what is mapped, and behind the end of all addresses.
  *
  * Return: 0; -EOPNOTSUPP for flags and the reserved field, or if no device without an IOMMU is attached to the IOAS;
- * -EPERM without CAP_SYS_RAWIO; -EINVAL for a length of 0, or if what is mapped is a dma-buf that was revoked; -ENOENT
- * if there is no such IOAS, or nothing is mapped at the address; -EFAULT; -EINTR.
+ * -EPERM without CAP_SYS_RAWIO; -EINVAL for a length of 0, or if what is mapped is a dma-buf that was revoked;
+ * -ENOENT if there is no such IOAS, or nothing is mapped at the address; -EFAULT; -EINTR.
  */
 int iommufd_ioctl_noiommu_get_pa(struct iommufd_ucmd *ucmd)
 {
