@@ -127,6 +127,17 @@ static inline int pci_use_vfio(const char *bdf)
 	return rc ?: write_file("/sys/bus/pci/drivers_probe", bdf);
 }
 
+/* The first edu that no IOMMU translates for; -ENODEV if this machine has none */
+static inline int edu_find_noiommu(char bdf[16])
+{
+	char name[64];
+
+	for (unsigned int nth = 0; !edu_find(nth, bdf); nth++)
+		if (pci_link(bdf, "iommu", name, sizeof(name)))
+			return 0;
+	return -ENODEV;
+}
+
 static inline int pci_group(const char *bdf)
 {
 	char number[64];
@@ -135,7 +146,7 @@ static inline int pci_group(const char *bdf)
 	return rc ?: atoi(number);
 }
 
-/* "/dev/vfio/devices/vfioN" of a device that vfio-pci owns */
+/* "/dev/vfio/devices/vfioN" of a device that vfio-pci owns, noiommu-vfioN of one without an IOMMU */
 static inline int vfio_node(const char *bdf, char *node, size_t size)
 {
 	struct dirent *entry;
@@ -148,7 +159,7 @@ static inline int vfio_node(const char *bdf, char *node, size_t size)
 	if (!dir)
 		return -errno;
 	while (rc && (entry = readdir(dir))) {
-		if (strncmp(entry->d_name, "vfio", 4))
+		if (strncmp(entry->d_name, "vfio", 4) && strncmp(entry->d_name, "noiommu-vfio", 12))
 			continue;
 		snprintf(node, size, "/dev/vfio/devices/%.32s", entry->d_name);
 		rc = 0;
