@@ -6,6 +6,8 @@
  *
  * This file does not know page tables or devices.
  */
+#include <linux/dma-buf.h>
+#include <linux/err.h>
 #include <linux/iommu.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -16,6 +18,7 @@
 
 #include "ioas.h"
 #include "itree_hole.h"
+#include "pin_dmabuf.h"
 #include "pinned.h"
 
 static void ioas_object_destroy(struct iommufd_object *obj)
@@ -328,6 +331,21 @@ int iommufd_map_pinned(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_io
 	return iommufd_map_areas(ucmd, size, ioas, area, flags, memory, iova);
 }
 
+/* Memory of the calling process, or what it has mapped of a device */
+static struct pinned *open_memory(unsigned long uaddr, unsigned long npages, bool writable, enum pin_account_mode mode)
+{
+	struct dma_buf *dmabuf = pin_dmabuf_find(uaddr, npages, writable);
+	struct pinned *p;
+
+	if (IS_ERR(dmabuf))
+		return ERR_CAST(dmabuf);
+	if (!dmabuf)
+		return pinned_alloc_user(uaddr, npages, writable, mode);
+	p = pinned_alloc_dmabuf(dmabuf, 0, npages, writable);
+	dma_buf_put(dmabuf);
+	return p;
+}
+
 /**
  * iommufd_map_user() - Map memory of the calling process and tell the user where
  * @ucmd: running ioctl
@@ -339,7 +357,12 @@ int iommufd_map_pinned(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_io
  * @mode: whose limit the pages count against
  * @iova: as in iommufd_map_areas()
  *
- * Return: as iommufd_map_pinned(); -EINVAL for a length of 0; -EOVERFLOW if the memory wraps.
+ * What a process has mapped of a device can be mapped as well, if the driver takes part. It is a dma-buf then, counts
+ * against no limit, and goes when the driver takes it back.
+ *
+ * Return: as iommufd_map_pinned(); -EINVAL for a length of 0; -EOVERFLOW if the memory wraps; -EFAULT if it begins
+ * with that of a device but does not lie in one mapping of it, or the process may not access it that way; -ENODEV if
+ * the device does not answer there now; -ENFILE.
  */
 int iommufd_map_user(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, u64 user_va, u64 length,
 		     u32 flags, enum pin_account_mode mode, u64 *iova)
@@ -352,7 +375,7 @@ int iommufd_map_user(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas
 		return -EINVAL;
 	if (user_va > ULONG_MAX || check_add_overflow((unsigned long)user_va, (unsigned long)length - 1, &last))
 		return -EOVERFLOW;
-	p = pinned_alloc_user(uaddr, ((last - uaddr) >> PAGE_SHIFT) + 1, flags & IOMMU_IOAS_MAP_WRITEABLE, mode);
+	p = open_memory(uaddr, ((last - uaddr) >> PAGE_SHIFT) + 1, flags & IOMMU_IOAS_MAP_WRITEABLE, mode);
 	if (IS_ERR(p))
 		return PTR_ERR(p);
 	return iommufd_map_pinned(ucmd, size, ioas, p, user_va - uaddr, length, flags, user_va, iova);
@@ -384,7 +407,7 @@ int iommufd_map_flags_check(u32 flags, u64 iova, u64 length)
  *
  * Return: 0; -EOPNOTSUPP for unknown flags or the reserved field; -EOVERFLOW if a range wraps; -EINVAL for a length
  * of 0, neither reading nor writing, a misaligned or reserved range; -ENOENT; -EEXIST; -ENOSPC; -ENOMEM (also: over
- * the limit); -EFAULT; -EINTR.
+ * the limit); -EFAULT; -EINTR; -ENODEV for memory of a device that does not answer now; -ENFILE.
  */
 int iommufd_ioctl_ioas_map(struct iommufd_ucmd *ucmd)
 {

@@ -7,7 +7,8 @@
  * dma_buf_move_notify(). From then on the part is dead, also when the buffer becomes usable again: who wants it has
  * to open it anew.
  *
- * There is nothing to pin here, and there are no struct pages.
+ * There is nothing to pin here, and there are no struct pages. Where a process has mapped the memory of a device, its
+ * driver is asked for a dma-buf of it; then there is only one kind of such memory.
  *
  * Locking: the reservation lock of the dma-buf. It is taken inside fill_rwsem, and a notification comes with it held:
  * what a user's @revoke does must not need an outer lock.
@@ -17,6 +18,7 @@
 #include <linux/dma-resv.h>
 #include <linux/err.h>
 #include <linux/export.h>
+#include <linux/file.h>
 #include <linux/iommufd.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -71,6 +73,79 @@ static struct iommufd_dmabuf_exporter *find_exporter(struct dma_buf *dmabuf)
 			found = exporter;
 	mutex_unlock(&exporters_lock);
 	return found;
+}
+
+/*
+ * What a mapping of device memory is known by outside mmap_lock. With its file open the device and the exporter stay,
+ * even when the process unmaps it.
+ */
+struct device_mapping {
+	struct iommufd_dmabuf_exporter *exporter;
+	struct file *file;
+	void *private;
+	unsigned long pfn;
+};
+
+static struct iommufd_dmabuf_exporter *find_mapper(const struct vm_operations_struct *vm_ops)
+{
+	struct iommufd_dmabuf_exporter *exporter, *found = NULL;
+
+	mutex_lock(&exporters_lock);
+	list_for_each_entry(exporter, &exporters, entry)
+		if (exporter->vm_ops == vm_ops)
+			found = exporter;
+	mutex_unlock(&exporters_lock);
+	return found;
+}
+
+/* Memory of the process itself ends at the first question. Returns 1, or 0 if no exporter has mapped @uaddr. */
+static int find_mapping(unsigned long uaddr, unsigned long npages, bool writable, struct device_mapping *m)
+{
+	struct vm_area_struct *vma = vma_lookup(current->mm, uaddr);
+
+	mmap_assert_locked(current->mm);
+	if (!vma || !(vma->vm_flags & VM_PFNMAP) || !vma->vm_ops)
+		return 0;
+	m->exporter = find_mapper(vma->vm_ops);
+	if (!m->exporter)
+		return 0;
+	if (npages > (vma->vm_end - uaddr) >> PAGE_SHIFT || !(vma->vm_flags & (writable ? VM_WRITE : VM_READ)))
+		return -EFAULT;
+	m->file = get_file(vma->vm_file);
+	m->private = vma->vm_private_data;
+	m->pfn = vma->vm_pgoff + ((uaddr - vma->vm_start) >> PAGE_SHIFT);
+	return 1;
+}
+
+/**
+ * pin_dmabuf_find() - Find the memory of a device behind addresses of the calling process
+ * @uaddr: first address, page aligned
+ * @npages: how many pages
+ * @writable: a device may write to them
+ *
+ * Takes mmap_lock, for short.
+ *
+ * Return: a dma-buf of just these pages, referenced; NULL if no driver that registered has mapped @uaddr; or
+ * ERR_PTR: -EFAULT if the mapping does not reach to the end of the range, or the process may not access it that way;
+ * -EINTR; -ENOMEM and what else the driver says.
+ */
+struct dma_buf *pin_dmabuf_find(unsigned long uaddr, unsigned long npages, bool writable)
+{
+	struct device_mapping m;
+	struct dma_buf *dmabuf;
+	int rc;
+
+	rc = mmap_read_lock_killable(current->mm);
+	if (rc)
+		return ERR_PTR(rc);
+	rc = find_mapping(untagged_addr(uaddr), npages, writable, &m);
+	mmap_read_unlock(current->mm);
+	if (rc <= 0)
+		return ERR_PTR(rc);
+
+	dmabuf = m.exporter->of_mapping(m.private, m.pfn, npages);
+	fput(m.file);
+	return dmabuf;
 }
 
 /* The exporter takes the buffer back, or moves it, with the reservation lock held */

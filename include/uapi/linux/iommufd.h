@@ -211,11 +211,16 @@ enum iommufd_ioas_map_flags {
  * pinned. It remains reachable for devices when the process unmaps it from itself. What is mapped by one call is one
  * mapping, and leaves as one.
  *
+ * What the process has mapped of a PCI device through VFIO can be mapped too, so that other devices reach it, if it lies
+ * in one such mapping. Nothing is pinned or charged. It is taken back when the device is reset, stops answering or is
+ * closed: the mapping stays until the unmap then, and leads nowhere.
+ *
  * - ``EEXIST``: a part of the range is mapped already.
  * - ``EINVAL``: the range is misaligned, empty, or not usable in this IOAS; or no right was asked for.
  * - ``ENOSPC``: no free place is large enough for an address of the kernel's choice.
- * - ``EFAULT``: a page is not there, or cannot be pinned, as the registers of a device, or is read-only for the process
- *   while devices shall write.
+ * - ``EFAULT``: a page is not there, or cannot be pinned, as registers that are not VFIO's, or is read-only for the
+ *   process while devices shall write.
+ * - ``ENODEV``: it is that of a PCI device whose memory is disabled.
  * - ``ENOMEM``: RLIMIT_MEMLOCK would be passed.
  */
 struct iommu_ioas_map {
