@@ -67,8 +67,8 @@ static inline int pci_attr_path(char *path, size_t size, const char *bdf, const 
 	return snprintf(path, size, "/sys/bus/pci/devices/%.12s/%s", bdf, attr);
 }
 
-/* The @nth edu in order of PCI addresses. */
-static inline int edu_find(unsigned int nth, char bdf[16])
+/* The @nth device in order of PCI addresses whose modalias has @id in it. */
+static inline int pci_find(const char *id, unsigned int nth, char bdf[16])
 {
 	struct dirent **list;
 	int n = scandir("/sys/bus/pci/devices", &list, NULL, alphasort), rc = -ENODEV;
@@ -77,7 +77,7 @@ static inline int edu_find(unsigned int nth, char bdf[16])
 	for (int i = 0; i < n && rc; i++) {
 		snprintf(bdf, 16, "%.12s", list[i]->d_name);
 		pci_attr_path(path, sizeof(path), bdf, "modalias");
-		if (read_file(path, text, sizeof(text)) > 0 && strstr(text, "v00001234d000011E8") && nth-- == 0)
+		if (read_file(path, text, sizeof(text)) > 0 && strstr(text, id) && nth-- == 0)
 			rc = 0;
 	}
 	for (int i = 0; i < n; i++)
@@ -85,6 +85,12 @@ static inline int edu_find(unsigned int nth, char bdf[16])
 	if (n >= 0)
 		free(list);
 	return rc;
+}
+
+/* The @nth edu in order of PCI addresses. */
+static inline int edu_find(unsigned int nth, char bdf[16])
+{
+	return pci_find("v00001234d000011E8", nth, bdf);
 }
 
 /* Last part of where a link of the device points to: its driver, the number of its group */

@@ -997,13 +997,6 @@ TEST_F(device, failed_map_costs_what_was_pinned_and_not_what_was_asked)
 	munmap(mem, size);
 }
 
-TEST_F(device, device_registers_cannot_be_mapped)
-{
-	ASSERT_EQ(0, vfio_attach(self->dev, self->ioas, NULL));
-	EXPECT_EQ(-EFAULT, ioas_map_at(self->iommufd, self->ioas, self->edu.bar, PAGE, IOVA));
-	EXPECT_EQ(0, vm_pin_kb());
-}
-
 TEST_F(device, pins_are_counted_to_the_page)
 {
 	static const int lengths[] = { 1, 2, 3, 23, 64 };
