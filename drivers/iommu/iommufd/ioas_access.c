@@ -29,6 +29,7 @@
  * @area: the area
  * @owner: who pinned; NULL for a copy
  * @busy: it goes away or becomes a pin without anybody being asked
+ * @writes: the memory may change
  */
 struct ioas_pin {
 	struct interval_tree_node node;
@@ -36,6 +37,7 @@ struct ioas_pin {
 	struct ioas_area *area;
 	struct ioas_user *owner;
 	bool busy;
+	bool writes;
 };
 
 static struct ioas_pin *to_pin(struct interval_tree_node *node)
@@ -76,12 +78,16 @@ static int begin_use(struct ioas_map *map, struct ioas_pin *pin, unsigned long i
 	if (!rc) {
 		pin->area = area;
 		pin->busy = true;
+		pin->writes = prot & IOMMU_WRITE;
 		pin->node.start = iova;
 		pin->node.last = min(last, area->claim.last);
 		pin->pages.start = source_byte(area, iova) >> PAGE_SHIFT;
 		pin->pages.last = source_byte(area, pin->node.last) >> PAGE_SHIFT;
-		interval_tree_insert(&pin->node, &map->pins);
+		if (pin->writes)
+			rc = ioas_dirty_mark(map, pin->node.start, pin->node.last);
 	}
+	if (!rc)
+		interval_tree_insert(&pin->node, &map->pins);
 	up_write(&map->space.rwsem);
 	return rc;
 }
@@ -91,8 +97,12 @@ static void end_use(struct ioas_map *map, struct ioas_pin *pin, bool stays)
 {
 	down_write(&map->space.rwsem);
 	pin->busy = false;
-	if (!stays)
+	if (!stays) {
 		interval_tree_remove(&pin->node, &map->pins);
+		/* Once more, somebody may have looked since; it was marked before, so this cannot fail */
+		if (pin->writes)
+			ioas_dirty_mark(map, pin->node.start, pin->node.last);
+	}
 	map->settled++;
 	up_write(&map->space.rwsem);
 	wake_up_all(&map->idle);
@@ -439,6 +449,25 @@ int ioas_access_expel(struct ioas_map *map, unsigned long start, unsigned long l
 		user->ops->unmap(user->data, start, last);
 	rc = wait_until_settled(map, start, last);
 	return rc ? rc : check_expelled(map, start, last);
+}
+
+/**
+ * ioas_access_mark_dirty() - What software users write now is written
+ * @map: IOAS, @map->space.rwsem held for writing
+ * @start: first IOVA
+ * @last: last IOVA, inclusive
+ *
+ * Return: 0 or -ENOMEM, as ioas_dirty_mark().
+ */
+int ioas_access_mark_dirty(struct ioas_map *map, unsigned long start, unsigned long last)
+{
+	struct ioas_pin *pin;
+	int rc = 0;
+
+	for (pin = first_pin(map, start, last); pin && !rc; pin = next_pin(pin, start, last))
+		if (pin->writes)
+			rc = ioas_dirty_mark(map, pin->node.start, pin->node.last);
+	return rc;
 }
 
 /**

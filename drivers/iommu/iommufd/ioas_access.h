@@ -37,6 +37,7 @@ int ioas_access_rw(struct ioas_map *map, unsigned long iova, void *buf, size_t l
 bool ioas_access_pins_pages(struct ioas_map *map);
 bool ioas_access_pinned(struct ioas_map *map, unsigned long start, unsigned long last);
 int ioas_access_expel(struct ioas_map *map, unsigned long start, unsigned long last);
+int ioas_access_mark_dirty(struct ioas_map *map, unsigned long start, unsigned long last);
 int ioas_access_cut(struct ioas_map *map, struct ioas_area *area, struct ioas_area *upper, unsigned long iova);
 
 #endif

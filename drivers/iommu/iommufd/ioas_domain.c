@@ -150,6 +150,8 @@ int ioas_map_add_domain(struct ioas_map *map, struct ioas_domain *dom)
 		return rc;
 	first = list_empty(&map->domains);
 	list_add_tail(&dom->entry, &map->domains);
+	/* What devices wrote is not known afterwards either, so it stays like this when the domain goes */
+	map->dirty.by_device = true;
 	rc = constrain(map, dom);
 	if (rc)
 		goto err_list;

@@ -39,6 +39,7 @@ void ioas_map_init(struct ioas_map *map)
 	INIT_LIST_HEAD(&map->users);
 	spin_lock_init(&map->users_lock);
 	map->pins = RB_ROOT_CACHED;
+	ioas_dirty_init(map);
 	init_waitqueue_head(&map->idle);
 }
 
@@ -53,6 +54,7 @@ void ioas_map_destroy(struct ioas_map *map)
 	WARN_ON(!list_empty(&map->domains) || !list_empty(&map->users));
 	/* Nobody else uses it, so there is nothing to wait for and nothing that may fail */
 	WARN_ON(ioas_map_unmap(map, 0, ULONG_MAX, &unmapped));
+	ioas_dirty_stop(map);
 	iova_space_destroy(&map->space);
 }
 
@@ -500,10 +502,12 @@ static void cancel_drain(struct ioas_map *map, struct ioas_area *drained)
 }
 
 /**
- * ioas_map_unmap() - Unmap every area that lies in a range
+ * ioas_map_unmap_after() - Unmap every area that lies in a range, after something else
  * @map: IOAS
  * @start: first IOVA
  * @last: last IOVA, inclusive
+ * @before: called without any lock when no software user reaches the range any more, and devices still do; or NULL
+ * @data: for @before
  * @unmapped: out: bytes that were unmapped, 0 when there was nothing or on error
  *
  * When this returns no device reaches the pages, and they are unpinned unless something else uses them. A caller that
@@ -511,9 +515,10 @@ static void cancel_drain(struct ioas_map *map, struct ioas_area *drained)
  *
  * Return: 0, or with nothing changed -ENOENT if an area would be cut; -EBUSY if one is being mapped or unmapped by
  * another call, or is pinned by a software user that cannot be told; -EDEADLOCK if one that was told did not let go;
- * -EINTR.
+ * -EINTR; what @before says.
  */
-int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last, u64 *unmapped)
+int ioas_map_unmap_after(struct ioas_map *map, unsigned long start, unsigned long last, int (*before)(void *data),
+			 void *data, u64 *unmapped)
 {
 	struct ioas_area *drained, *area;
 	bool pinned;
@@ -529,10 +534,13 @@ int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last
 	up_write(&map->space.rwsem);
 	if (rc)
 		goto out;
-	if (pinned) {
+	if (pinned || before) {
 		/* Nothing is held while software users are told: they take locks of their own, and call in here */
 		up_read(&map->fill_rwsem);
-		rc = ioas_access_expel(map, start, last);
+		if (pinned)
+			rc = ioas_access_expel(map, start, last);
+		if (!rc && before)
+			rc = before(data);
 		if (rc) {
 			cancel_drain(map, drained);
 			return rc;
@@ -553,4 +561,18 @@ int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last
 out:
 	up_read(&map->fill_rwsem);
 	return rc;
+}
+
+/**
+ * ioas_map_unmap() - Unmap every area that lies in a range
+ * @map: IOAS
+ * @start: first IOVA
+ * @last: last IOVA, inclusive
+ * @unmapped: out: bytes that were unmapped, 0 when there was nothing or on error
+ *
+ * Return: as ioas_map_unmap_after(), which it is, with nothing before.
+ */
+int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last, u64 *unmapped)
+{
+	return ioas_map_unmap_after(map, start, last, NULL, NULL, unmapped);
 }

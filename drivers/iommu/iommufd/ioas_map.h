@@ -8,6 +8,7 @@
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 
+#include "ioas_dirty.h"
 #include "iova_space.h"
 
 struct pinned;
@@ -54,6 +55,7 @@ struct ioas_area {
  * @users_lock: covers @users and the running calls of each
  * @pins: struct ioas_pin by address; covered by space.rwsem
  * @settled: how often a pin stopped being busy; written with space.rwsem held for writing
+ * @dirty: which pages have been written
  * @idle: woken when @settled changed or a software user's call ended
  */
 struct ioas_map {
@@ -65,6 +67,7 @@ struct ioas_map {
 	spinlock_t users_lock;	/* users and their calls */
 	struct rb_root_cached pins;
 	unsigned int settled;
+	struct ioas_dirty dirty;
 	wait_queue_head_t idle;
 };
 
@@ -85,6 +88,8 @@ void ioas_map_commit(struct ioas_map *map, struct ioas_area *areas);
 void ioas_map_abort(struct ioas_map *map, struct ioas_area *areas);
 int ioas_map_cut(struct ioas_map *map, unsigned long iova);
 int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last, u64 *unmapped);
+int ioas_map_unmap_after(struct ioas_map *map, unsigned long start, unsigned long last, int (*before)(void *data),
+			 void *data, u64 *unmapped);
 struct ioas_area *ioas_map_first(struct ioas_map *map, unsigned long start, unsigned long last);
 struct ioas_area *ioas_map_next(struct ioas_area *area, unsigned long last);
 

@@ -2,9 +2,14 @@
 /*
  * vfio_compat - the ioctls of a VFIO container, on the file of /dev/iommu
  *
- * A program that was written for the type1 IOMMU of VFIO finds its commands here. They act on one IOAS of the context,
- * which IOMMU_VFIO_IOAS names. Their structures begin with argsz, and have rules of their own: a longer one is not
- * looked at, and nothing is written behind what the caller has room for.
+ * A program that was written for the type1 IOMMU of VFIO finds its commands here. They act on one IOAS of the
+ * context, which IOMMU_VFIO_IOAS names. Their structures begin with argsz, and have rules of their own: a longer one
+ * is not looked at, and nothing is written behind what the caller has room for.
+ *
+ * Not here is what gives a mapping a new address in the process (VFIO_UPDATE_VADDR): from the moment in which the old
+ * one is taken away, whoever has to pin, a page table that comes or an emulated device, would wait for the process
+ * without a bound. A file needs no address: IOMMU_IOAS_MAP_FILE maps it, and IOMMU_IOAS_CHANGE_PROCESS hands it over to
+ * the next process.
  *
  * This file does not know VFIO's groups and devices.
  */
@@ -17,6 +22,7 @@
 #include "ioas.h"
 #include "ioas_domain.h"
 #include "vfio_compat.h"
+#include "vfio_dirty.h"
 
 /*
  * The IOAS of the compatibility ioctls, held busy; ERR_PTR(-ENODEV) if there is none. It is remembered by its id, so
@@ -156,6 +162,7 @@ static int vfio_set_iommu(struct iommufd_ctx *ictx, unsigned long type)
 struct type1_info {
 	struct vfio_iommu_type1_info info;
 	struct vfio_iommu_type1_info_dma_avail dma_avail;
+	struct vfio_iommu_type1_info_cap_migration migration __aligned(8);
 	struct vfio_iommu_type1_info_cap_iova_range iova;
 };
 
@@ -166,8 +173,13 @@ static void fill_chain(struct type1_info *answer, u32 num_ranges)
 	answer->info.cap_offset = offsetof(struct type1_info, dma_avail);
 	answer->dma_avail.header.id = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL;
 	answer->dma_avail.header.version = 1;
-	answer->dma_avail.header.next = offsetof(struct type1_info, iova);
+	answer->dma_avail.header.next = offsetof(struct type1_info, migration);
 	answer->dma_avail.avail = U32_MAX;
+	answer->migration.header.id = VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION;
+	answer->migration.header.version = 1;
+	answer->migration.header.next = offsetof(struct type1_info, iova);
+	answer->migration.pgsize_bitmap = PAGE_SIZE;
+	answer->migration.max_dirty_bitmap_size = VFIO_DIRTY_BITMAP_MAX;
 	answer->iova.header.id = VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE;
 	answer->iova.header.version = 1;
 	answer->iova.nr_iovas = num_ranges;
@@ -262,8 +274,18 @@ static int vfio_iommu_map_dma(struct iommufd_ctx *ictx, void __user *arg)
 	return rc;
 }
 
-/* Unmaps as much as lies in the range, after cutting what reaches out of it if this IOAS can do that */
-static int unmap_range(struct ioas_map *map, unsigned long iova, unsigned long last, u64 *unmapped)
+static int tell_dirty_pages(void *data)
+{
+	return vfio_dirty_tell(data, false);
+}
+
+/*
+ * Unmaps as much as lies in the range, after cutting what reaches out of it if this IOAS can do that. If that fails,
+ * nothing was unmapped, and what was cut is mapped in two pieces: nobody can tell, as whoever can cut may unmap any
+ * piece.
+ */
+static int unmap_range(struct ioas_map *map, unsigned long iova, unsigned long last, struct vfio_dirty_range *dirty,
+		       u64 *unmapped)
 {
 	int rc = 0;
 
@@ -272,39 +294,65 @@ static int unmap_range(struct ioas_map *map, unsigned long iova, unsigned long l
 		if (!rc && last != ULONG_MAX)
 			rc = ioas_map_cut(map, last + 1);
 	}
-	return rc ?: ioas_map_unmap(map, iova, last, unmapped);
+	return rc ?: ioas_map_unmap_after(map, iova, last, dirty ? tell_dirty_pages : NULL, dirty, unmapped);
 }
 
 static int vfio_iommu_unmap_dma(struct iommufd_ctx *ictx, void __user *arg)
 {
 	const size_t size = offsetofend(struct vfio_iommu_type1_dma_unmap, size);
 	struct vfio_iommu_type1_dma_unmap cmd;
+	struct vfio_dirty_range dirty = { };
 	unsigned long last = ULONG_MAX;
 	struct iommufd_ioas *ioas;
+	bool all, log;
 	u64 unmapped;
 	int rc;
 
 	if (copy_from_user(&cmd, arg, size))
 		return -EFAULT;
-	if (cmd.argsz < size || (cmd.flags & ~VFIO_DMA_UNMAP_FLAG_ALL))
+	if (cmd.argsz < size || (cmd.flags & ~(VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP)))
 		return -EINVAL;
+	all = cmd.flags & VFIO_DMA_UNMAP_FLAG_ALL;
+	log = cmd.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
+	if (log && (all || cmd.argsz < size + sizeof(dirty.bitmap)))
+		return -EINVAL;
+	if (log && copy_from_user(&dirty.bitmap, arg + size, sizeof(dirty.bitmap)))
+		return -EFAULT;
 	ioas = get_compat_ioas(ictx);
 	if (IS_ERR(ioas))
 		return PTR_ERR(ioas);
 
 	rc = -EINVAL;
-	if (cmd.flags & VFIO_DMA_UNMAP_FLAG_ALL ? cmd.iova || cmd.size : !cmd.size)
+	if (all ? cmd.iova || cmd.size : !cmd.size)
 		goto out;
 	rc = -EOVERFLOW;
 	if (cmd.size && check_add_overflow((unsigned long)cmd.iova, (unsigned long)cmd.size - 1, &last))
 		goto out;
-	rc = unmap_range(&ioas->map, cmd.iova, last, &unmapped);
+	if (log) {
+		dirty.map = &ioas->map;
+		rc = vfio_dirty_check_range(&dirty, cmd.iova, cmd.size);
+		if (rc)
+			goto out;
+	}
+	rc = unmap_range(&ioas->map, cmd.iova, last, log ? &dirty : NULL, &unmapped);
 	if (rc)
 		goto out;
 	cmd.size = unmapped;
 	if (copy_to_user(arg, &cmd, size))
 		rc = -EFAULT;
 out:
+	iommufd_object_put(&ictx->objs, &ioas->obj);
+	return rc;
+}
+
+static int vfio_iommu_dirty_pages(struct iommufd_ctx *ictx, void __user *arg)
+{
+	struct iommufd_ioas *ioas = get_compat_ioas(ictx);
+	int rc;
+
+	if (IS_ERR(ioas))
+		return PTR_ERR(ioas);
+	rc = vfio_dirty_pages(&ioas->map, arg);
 	iommufd_object_put(&ictx->objs, &ioas->obj);
 	return rc;
 }
@@ -317,8 +365,8 @@ out:
  *
  * Return: 0 or what the command says; -ENOTTY for one that does not exist; -EINVAL for a structure that is too short,
  * an unknown flag or a range that cannot be; -ENODEV without an IOAS to act on; -EOVERFLOW if a range wraps; -ENOENT
- * if an unmap would cut a mapping of an IOAS with huge pages; -EBUSY if what it would take is in use; -EFAULT; -ENOMEM;
- * -EINTR; and as iommufd_map_user().
+ * if an unmap would cut a mapping of an IOAS with huge pages; -EBUSY if what it would take is in use; -EFAULT;
+ * -ENOMEM; -EINTR; and as iommufd_map_user() and vfio_dirty_pages().
  */
 long iommufd_vfio_ioctl(struct iommufd_ctx *ictx, unsigned int cmd, void __user *arg)
 {
@@ -335,6 +383,8 @@ long iommufd_vfio_ioctl(struct iommufd_ctx *ictx, unsigned int cmd, void __user 
 		return vfio_iommu_map_dma(ictx, arg);
 	case VFIO_IOMMU_UNMAP_DMA:
 		return vfio_iommu_unmap_dma(ictx, arg);
+	case VFIO_IOMMU_DIRTY_PAGES:
+		return vfio_iommu_dirty_pages(ictx, arg);
 	default:
 		return -ENOTTY;
 	}
