@@ -34,6 +34,16 @@ elif [ "${DEBUG:-0}" != 0 ] && [ -n "$DEBUG" ]; then
 	echo "error: DEBUG is 1 or unset, not \"$DEBUG\"" >&2
 	exit 1
 fi
+# whether it has them
+checkers=
+[ "$variant" = "$ARCH" ] || checkers=1
+# IOMMUFD=0 is the kernel without this subsystem, to see that the rest of it is as it was
+if [ "${IOMMUFD:-1}" = 0 ]; then
+	variant=$variant-without
+elif [ "${IOMMUFD:-1}" != 1 ]; then
+	echo "error: IOMMUFD is 0 or unset, not \"$IOMMUFD\"" >&2
+	exit 1
+fi
 # inside the source tree: the compiler then sees relative paths only, and a cache serves every clone
 objects=$linux/build-$variant
 
