@@ -18,12 +18,12 @@ struct device;
 struct dma_buf;
 struct dma_buf_ops;
 struct file;
-struct inode;
 struct iommu_group;
 struct iommufd_access;
 struct iommufd_ctx;
 struct iommufd_device;
 struct iommufd_noiommu;
+struct mm_struct;
 struct page;
 struct vm_operations_struct;
 
@@ -63,9 +63,6 @@ int iommufd_device_attach(struct iommufd_device *idev, ioasid_t pasid, u32 pt_id
 			  iommufd_report_fn report, void *data);
 void iommufd_device_detach(struct iommufd_device *idev, ioasid_t pasid);
 
-int iommufd_vfio_compat_ioas(struct iommufd_ctx *ictx, u32 *ioas_id);
-int iommufd_open_as_container(struct inode *inode, struct file *file);
-
 /**
  * struct iommufd_access_ops - How an emulated device is told that memory goes
  * @unmap: [@iova, @last], inclusive, goes. When this returns, the device must have given back every page that it pinned
@@ -80,15 +77,34 @@ struct iommufd_access_ops {
 /* What iommufd_access_pin_pages() and iommufd_access_rw() are asked for */
 #define IOMMUFD_ACCESS_WRITE	BIT(0)	/* memory is going to be written; otherwise it is read */
 #define IOMMUFD_ACCESS_REMOTE	BIT(1)	/* treat memory as that of another process, although it is the caller's */
+#define IOMMUFD_ACCESS_READ	BIT(2)	/* with WRITE: it is read as well */
+
+/**
+ * struct iommufd_user_address - Where an IOVA lies in a process
+ * @mm: memory of the process that mapped it
+ * @uaddr: address there, bytes
+ * @length: bytes from there on for which this holds, 0 for all 2^64
+ * @writable: mapped for writing by the device
+ */
+struct iommufd_user_address {
+	struct mm_struct *mm;
+	unsigned long uaddr;
+	unsigned long length;
+	bool writable;
+};
 
 struct iommufd_access *iommufd_access_create(struct iommufd_ctx *ictx, const struct iommufd_access_ops *ops,
 					     void *data);
 void iommufd_access_destroy(struct iommufd_access *access);
+u32 iommufd_access_id(struct iommufd_access *access);
 int iommufd_access_attach(struct iommufd_access *access, u32 ioas_id);
 int iommufd_access_detach(struct iommufd_access *access);
 int iommufd_access_pin_pages(struct iommufd_access *access, unsigned long iova, unsigned long length,
 			     struct page **pages, unsigned int flags);
 void iommufd_access_unpin_pages(struct iommufd_access *access, unsigned long iova, unsigned long length);
+bool iommufd_access_try_unpin(struct iommufd_access *access, unsigned long iova, unsigned long length);
+unsigned int iommufd_access_next_pin(struct iommufd_access *access, unsigned long *iova, unsigned long *last);
+int iommufd_access_lookup(struct iommufd_access *access, unsigned long iova, struct iommufd_user_address *to);
 int iommufd_access_rw(struct iommufd_access *access, unsigned long iova, void *buf, size_t length, unsigned int flags);
 
 /* A device without an IOMMU: what is mapped in its IOAS stays in its place, and is not translated */

@@ -74,6 +74,7 @@ EXPORT_SYMBOL_GPL(iommufd_access_create);
 static int leave(struct iommufd_access *access)
 {
 	struct iommufd_ioas *home = access->home;
+	unsigned long iova = 0, last = ULONG_MAX;
 	bool pins;
 
 	lockdep_assert_held(&access->move);
@@ -87,7 +88,7 @@ static int leave(struct iommufd_access *access)
 		access->ops->unmap(access->data, 0, ULONG_MAX);
 	/* After whatever is being given back by another thread just now */
 	down_write(&access->rwsem);
-	pins = ioas_user_pins(&home->map, access->user);
+	pins = ioas_user_next_pin(&home->map, access->user, &iova, &last);
 	if (pins)
 		access->ioas = home;
 	up_write(&access->rwsem);
@@ -202,6 +203,18 @@ void iommufd_access_destroy(struct iommufd_access *access)
 }
 EXPORT_SYMBOL_GPL(iommufd_access_destroy);
 
+/**
+ * iommufd_access_id() - By which number does user space know an emulated device?
+ * @access: the device
+ *
+ * Return: id of an object that user space cannot use for anything yet: commands that ask for a device say -ENOENT.
+ */
+u32 iommufd_access_id(struct iommufd_access *access)
+{
+	return access->obj.id;
+}
+EXPORT_SYMBOL_GPL(iommufd_access_id);
+
 static int range_last(unsigned long iova, unsigned long length, unsigned long *last)
 {
 	if (!length)
@@ -215,7 +228,7 @@ static int range_last(unsigned long iova, unsigned long length, unsigned long *l
  * @iova: first IOVA
  * @length: bytes
  * @pages: out: one for each page that the range touches, may be NULL
- * @flags: IOMMUFD_ACCESS_WRITE if the device is going to write
+ * @flags: IOMMUFD_ACCESS_WRITE if the device is going to write, and IOMMUFD_ACCESS_READ if it reads as well
  *
  * The device may hold a lock that its unmap operation takes, from before this call until it has noted what it pinned;
  * so that an unmap finds either nothing or all of it.
@@ -234,6 +247,8 @@ int iommufd_access_pin_pages(struct iommufd_access *access, unsigned long iova, 
 
 	if (!access->ops->unmap)
 		return -EOPNOTSUPP;
+	if (flags & IOMMUFD_ACCESS_READ)
+		prot |= IOMMU_READ;
 	rc = range_last(iova, length, &last);
 	if (rc)
 		return rc;
@@ -247,6 +262,31 @@ int iommufd_access_pin_pages(struct iommufd_access *access, unsigned long iova, 
 EXPORT_SYMBOL_GPL(iommufd_access_pin_pages);
 
 /**
+ * iommufd_access_try_unpin() - Undo iommufd_access_pin_pages(), if that was ever called
+ * @access: emulated device
+ * @iova: first IOVA
+ * @length: bytes
+ *
+ * For a driver that does not know what it has pinned. May be called from the device's unmap operation.
+ *
+ * Return: true; false if this range was not pinned by one call.
+ */
+bool iommufd_access_try_unpin(struct iommufd_access *access, unsigned long iova, unsigned long length)
+{
+	bool was_pinned = false;
+	unsigned long last;
+
+	if (range_last(iova, length, &last))
+		return false;
+	down_read(&access->rwsem);
+	if (access->home)
+		was_pinned = ioas_access_unpin(&access->home->map, access->user, iova, last);
+	up_read(&access->rwsem);
+	return was_pinned;
+}
+EXPORT_SYMBOL_GPL(iommufd_access_try_unpin);
+
+/**
  * iommufd_access_unpin_pages() - Undo iommufd_access_pin_pages()
  * @access: emulated device
  * @iova: as it was pinned
@@ -256,16 +296,64 @@ EXPORT_SYMBOL_GPL(iommufd_access_pin_pages);
  */
 void iommufd_access_unpin_pages(struct iommufd_access *access, unsigned long iova, unsigned long length)
 {
-	unsigned long last;
-
-	if (WARN_ON(range_last(iova, length, &last)))
-		return;
-	down_read(&access->rwsem);
-	if (!WARN_ON(!access->home))
-		ioas_access_unpin(&access->home->map, access->user, iova, last);
-	up_read(&access->rwsem);
+	WARN_ON(!iommufd_access_try_unpin(access, iova, length));
 }
 EXPORT_SYMBOL_GPL(iommufd_access_unpin_pages);
+
+/**
+ * iommufd_access_next_pin() - The next thing that an emulated device has pinned
+ * @access: emulated device
+ * @iova: in: where to begin; out: first IOVA of the pin
+ * @last: in: last IOVA to look at, inclusive; out: last IOVA of the pin, inclusive
+ *
+ * A call to iommufd_access_pin_pages() makes one pin, or one for each mapping that the range lies in. May be called
+ * from the device's unmap operation.
+ *
+ * Return: how often exactly this is pinned; 0 if nothing is, with @iova and @last unchanged.
+ */
+unsigned int iommufd_access_next_pin(struct iommufd_access *access, unsigned long *iova, unsigned long *last)
+{
+	unsigned int times = 0;
+
+	down_read(&access->rwsem);
+	if (access->home)
+		times = ioas_user_next_pin(&access->home->map, access->user, iova, last);
+	up_read(&access->rwsem);
+	return times;
+}
+EXPORT_SYMBOL_GPL(iommufd_access_next_pin);
+
+/**
+ * iommufd_access_lookup() - Where does an address lie in the process that mapped it?
+ * @access: emulated device with an unmap operation
+ * @iova: the IOVA
+ * @to: out: the answer
+ *
+ * The three kinds of address are different things: this one is the device's; @to is the process's, and is what memory
+ * slots of a virtual machine are made of. Where guests have addresses of their own in front of the device's (a virtual
+ * IOMMU), neither is an address of the guest.
+ *
+ * The answer is valid until the unmap operation is told of a range with @iova in it. As with pins, the device may hold
+ * a lock that its unmap operation takes from before this call until it has noted the answer. @to->mm has no reference:
+ * the process may have ended, so take mmget_not_zero() to look at its memory, or mmgrab() to keep the pointer longer.
+ *
+ * Return: 0; -ENOENT if nothing is mapped there or the device is not attached; -EOPNOTSUPP if what is mapped there has
+ * no address in a process (a memory file, a dma-buf), or without an unmap operation; -EINTR.
+ */
+int iommufd_access_lookup(struct iommufd_access *access, unsigned long iova, struct iommufd_user_address *to)
+{
+	int rc;
+
+	if (!access->ops->unmap)
+		return -EOPNOTSUPP;
+	rc = down_read_killable(&access->rwsem);
+	if (rc)
+		return rc;
+	rc = access->ioas ? ioas_access_lookup(&access->ioas->map, iova, to) : -ENOENT;
+	up_read(&access->rwsem);
+	return rc;
+}
+EXPORT_SYMBOL_GPL(iommufd_access_lookup);
 
 /**
  * iommufd_access_rw() - Copy between a buffer and what is mapped at a range

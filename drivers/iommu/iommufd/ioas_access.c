@@ -175,8 +175,10 @@ static struct ioas_pin *find_pin(struct ioas_map *map, struct ioas_user *user, u
  * @user: who pinned
  * @iova: first IOVA, as it was pinned
  * @last: last IOVA, inclusive, as it was pinned
+ *
+ * Return: true; false if it was not pinned like this, and then what lies behind the gap is still pinned.
  */
-void ioas_access_unpin(struct ioas_map *map, struct ioas_user *user, unsigned long iova, unsigned long last)
+bool ioas_access_unpin(struct ioas_map *map, struct ioas_user *user, unsigned long iova, unsigned long last)
 {
 	struct ioas_pin *pin;
 	unsigned long end;
@@ -188,14 +190,15 @@ void ioas_access_unpin(struct ioas_map *map, struct ioas_user *user, unsigned lo
 		if (pin)
 			pin->busy = true;
 		up_write(&map->space.rwsem);
-		if (WARN_ON(!pin))
-			return;
+		if (!pin)
+			return false;
 		end = pin->node.last;
 		pinned_release(pin->area->pinned, &pin->pages);
 		end_use(map, pin, false);
 		kfree(pin);
 		iova = end + 1;
 	} while (end != last);
+	return true;
 }
 
 /**
@@ -225,7 +228,7 @@ int ioas_access_pin(struct ioas_map *map, struct ioas_user *user, unsigned long 
 	} while (!rc && pos - 1 != last);
 	up_read(&map->fill_rwsem);
 	if (rc && pos != iova)
-		ioas_access_unpin(map, user, iova, pos - 1);
+		WARN_ON(!ioas_access_unpin(map, user, iova, pos - 1));
 	return rc;
 }
 
@@ -334,36 +337,77 @@ bool ioas_access_pins_pages(struct ioas_map *map)
 }
 
 /**
- * ioas_access_pinned() - Does a software user pin or copy anything in a range?
+ * ioas_access_pinned() - Does a software user pin, copy or know anything in a range?
  * @map: IOAS, @map->space.rwsem held
  * @start: first IOVA
  * @last: last IOVA, inclusive
  *
- * Return: true if so.
+ * Return: true if so, and then ioas_access_expel() must be called before the range goes.
  */
 bool ioas_access_pinned(struct ioas_map *map, unsigned long start, unsigned long last)
 {
 	lockdep_assert_held(&map->space.rwsem);
-	return first_pin(map, start, last);
+	return map->looked_up || first_pin(map, start, last);
 }
 
 /**
- * ioas_user_pins() - Does a software user still pin anything?
+ * ioas_user_next_pin() - The next thing that a software user has pinned
  * @map: IOAS
  * @user: the user
+ * @iova: in: where to begin; out: first IOVA of the pin
+ * @last: in: last IOVA to look at, inclusive; out: last IOVA of the pin, inclusive
  *
- * Return: true if so.
+ * Return: how often exactly this is pinned; 0 if nothing is, with @iova and @last unchanged.
  */
-bool ioas_user_pins(struct ioas_map *map, struct ioas_user *user)
+unsigned int ioas_user_next_pin(struct ioas_map *map, struct ioas_user *user, unsigned long *iova,
+				unsigned long *last)
 {
-	struct ioas_pin *pin;
-	bool pinned = false;
+	struct ioas_pin *pin, *first = NULL;
+	unsigned int times = 0;
 
 	down_read(&map->space.rwsem);
-	for (pin = first_pin(map, 0, ULONG_MAX); pin; pin = next_pin(pin, 0, ULONG_MAX))
-		pinned |= pin->owner == user;
+	for (pin = first_pin(map, *iova, *last); pin; pin = next_pin(pin, *iova, *last)) {
+		if (pin->owner != user)
+			continue;
+		if (!first)
+			first = pin;
+		/* The tree has them in the order of their first address */
+		if (pin->node.start != first->node.start)
+			break;
+		times += pin->node.last == first->node.last;
+	}
+	if (first) {
+		*iova = first->node.start;
+		*last = first->node.last;
+	}
 	up_read(&map->space.rwsem);
-	return pinned;
+	return times;
+}
+
+/**
+ * ioas_access_lookup() - Where does an address lie in the process that mapped it?
+ * @map: IOAS
+ * @iova: the IOVA
+ * @to: out: the answer
+ *
+ * Return: 0; -ENOENT if nothing is mapped there; -EOPNOTSUPP if what is mapped there has no address in a process.
+ */
+int ioas_access_lookup(struct ioas_map *map, unsigned long iova, struct iommufd_user_address *to)
+{
+	struct ioas_area *area;
+	int rc = -ENOENT;
+
+	down_read(&map->space.rwsem);
+	area = ioas_map_first(map, iova, iova);
+	if (area && area->state == IOAS_AREA_LIVE) {
+		/* From here on an unmap says so to everybody */
+		WRITE_ONCE(map->looked_up, true);
+		rc = pinned_user_address(area->pinned, source_byte(area, iova), &to->mm, &to->uaddr);
+		to->length = area->claim.last - iova + 1;
+		to->writable = area->prot & IOMMU_WRITE;
+	}
+	up_read(&map->space.rwsem);
+	return rc;
 }
 
 static bool range_busy(struct ioas_map *map, unsigned long start, unsigned long last, unsigned int *settled)

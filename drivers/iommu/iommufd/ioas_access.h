@@ -26,12 +26,14 @@ struct ioas_user {
 
 int ioas_user_add(struct ioas_map *map, struct ioas_user *user);
 void ioas_user_remove(struct ioas_map *map, struct ioas_user *user);
-bool ioas_user_pins(struct ioas_map *map, struct ioas_user *user);
+unsigned int ioas_user_next_pin(struct ioas_map *map, struct ioas_user *user, unsigned long *iova,
+				unsigned long *last);
 
 int ioas_access_pin(struct ioas_map *map, struct ioas_user *user, unsigned long iova, unsigned long last, int prot,
 		    struct page **pages);
-void ioas_access_unpin(struct ioas_map *map, struct ioas_user *user, unsigned long iova, unsigned long last);
+bool ioas_access_unpin(struct ioas_map *map, struct ioas_user *user, unsigned long iova, unsigned long last);
 int ioas_access_rw(struct ioas_map *map, unsigned long iova, void *buf, size_t length, unsigned int flags);
+int ioas_access_lookup(struct ioas_map *map, unsigned long iova, struct iommufd_user_address *to);
 
 /* What mapping and unmapping ask about software users */
 bool ioas_access_pins_pages(struct ioas_map *map);

@@ -54,6 +54,7 @@ struct ioas_area {
  * @users: list of struct ioas_user; covered by @users_lock, and changed with @fill_rwsem held for writing
  * @users_lock: covers @users and the running calls of each
  * @pins: struct ioas_pin by address; covered by space.rwsem
+ * @looked_up: a software user knows where areas lie in the process; set with space.rwsem held, and stays
  * @settled: how often a pin stopped being busy; written with space.rwsem held for writing
  * @dirty: which pages have been written
  * @idle: woken when @settled changed or a software user's call ended
@@ -66,6 +67,7 @@ struct ioas_map {
 	struct list_head users;
 	spinlock_t users_lock;	/* users and their calls */
 	struct rb_root_cached pins;
+	bool looked_up;
 	unsigned int settled;
 	struct ioas_dirty dirty;
 	wait_queue_head_t idle;

@@ -205,6 +205,24 @@ bool pinned_has_pages(struct pinned *p)
 	return !pinned_dmabuf(p);
 }
 
+/**
+ * pinned_user_address() - Where does a byte lie in the process that it comes from?
+ * @p: pinned source
+ * @byte: offset in the source
+ * @mm: out: the process's memory, without a reference; it lives as long as @p
+ * @uaddr: out: address in it
+ *
+ * Return: 0; -EOPNOTSUPP for a file or a dma-buf, which every process has somewhere else.
+ */
+int pinned_user_address(struct pinned *p, u64 byte, struct mm_struct **mm, unsigned long *uaddr)
+{
+	if (p->source.kind != PIN_SOURCE_USER)
+		return -EOPNOTSUPP;
+	*mm = p->source.user.mm;
+	*uaddr = p->source.user.uaddr + byte;
+	return 0;
+}
+
 /* Unpin a range that is in the store and that no user covers */
 static void unpin_range(struct pinned *p, unsigned long index, unsigned long end)
 {

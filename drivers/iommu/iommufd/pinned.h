@@ -45,6 +45,7 @@ bool pinned_writable(struct pinned *p);
 bool pinned_has_pages(struct pinned *p);
 bool pinned_is_file(struct pinned *p);
 struct pin_dmabuf *pinned_dmabuf(struct pinned *p);
+int pinned_user_address(struct pinned *p, u64 byte, struct mm_struct **mm, unsigned long *uaddr);
 int pinned_acquire(struct pinned *p, struct interval_tree_node *user);
 void pinned_release(struct pinned *p, struct interval_tree_node *user);
 void pinned_split(struct pinned *p, struct interval_tree_node *user, struct interval_tree_node *upper,
