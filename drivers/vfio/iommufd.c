@@ -24,7 +24,7 @@
 /* By enum vfio_group_type */
 static const struct vfio_iommufd_kind *const kinds[] = {
 	[VFIO_IOMMU] = &vfio_iommufd_physical,
-	[VFIO_EMULATED_IOMMU] = NULL,
+	[VFIO_EMULATED_IOMMU] = &vfio_iommufd_emulated,
 	[VFIO_NO_IOMMU] = &vfio_iommufd_noiommu,
 };
 
@@ -85,14 +85,7 @@ static int check_token(struct vfio_device *device, const uuid_t *token)
 	return rc ? 0 : -EINVAL;
 }
 
-/**
- * vfio_iommufd_bind() - Put a device into the hands of an iommufd
- * @device: device of a kind that can be, in nobody's hands, dev_set->lock held
- * @ictx: the iommufd
- *
- * Return: 0, or -errno with nothing changed.
- */
-int vfio_iommufd_bind(struct vfio_device *device, struct iommufd_ctx *ictx)
+static int bind(struct vfio_device *device, struct iommufd_ctx *ictx)
 {
 	int rc;
 
@@ -106,15 +99,12 @@ int vfio_iommufd_bind(struct vfio_device *device, struct iommufd_ctx *ictx)
 	return 0;
 }
 
-/**
- * vfio_iommufd_unbind() - Undo vfio_iommufd_bind()
- * @device: the device, not open; the caller sees to it that nobody else unbinds it
- *
+/*
  * Unbinding waits for ioctls that use the device, and these may wait for user space to answer a page fault:
  * dev_set->lock, which others need to open and reset their devices, is not held. device->iommufd_ctx keeps everybody
  * else out until it is over.
  */
-void vfio_iommufd_unbind(struct vfio_device *device)
+static void unbind(struct vfio_device *device)
 {
 	struct iommufd_ctx *ictx = device->iommufd_ctx;
 
@@ -154,7 +144,7 @@ int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, cons
 		goto err_readmit;
 
 	/* The driver may let the device do DMA as soon as it is open: ownership first */
-	rc = vfio_iommufd_bind(device, ictx);
+	rc = bind(device, ictx);
 	if (rc)
 		goto err_readmit;
 
@@ -168,7 +158,7 @@ int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, cons
 	}
 	mutex_unlock(&device->dev_set->lock);
 	if (rc) {
-		vfio_iommufd_unbind(device);
+		unbind(device);
 		readmit_group_file(device->group);
 	}
 	return rc;
@@ -193,7 +183,7 @@ void vfio_iommufd_close(struct vfio_device *device)
 	device->open_count = 0;
 	device->kvm = NULL;
 	mutex_unlock(&device->dev_set->lock);
-	vfio_iommufd_unbind(device);
+	unbind(device);
 	readmit_group_file(device->group);
 }
 
