@@ -2,7 +2,8 @@
 /*
  * What the parts of VFIO that work with an iommufd need of each other: vfio_main.c (registration and the ioctls that
  * every device file has), device_cdev.c (the node and its file), iommufd.c (a device in the hands of an iommufd) and
- * what that means for each kind of device, iommufd_physical.c and others.
+ * what that means for each kind of device, iommufd_physical.c and others; group_iommufd.c (groups whose container is an
+ * iommufd).
  */
 #ifndef __VFIO_CDEV_H__
 #define __VFIO_CDEV_H__
@@ -13,6 +14,7 @@
 struct class;
 struct file;
 struct seq_file;
+struct vfio_group;
 
 /* vfio_main.c */
 bool vfio_device_try_get_registration(struct vfio_device *device);
@@ -29,7 +31,7 @@ long vfio_device_ioctl(struct vfio_device *device, unsigned int cmd, unsigned lo
  * @unbind: take @device back, attached or not. It may wait for user space, so dev_set->lock is not held; the device
  *	    stays marked as bound meanwhile.
  * @attach: attach @device, or replace what it is attached to, as iommufd_device_attach() with no condition. @report is
- *	    told what it ends up with, before anything changes.
+ *	    told what it ends up with, before anything changes; it may be NULL.
  *	    Return: 0, or -errno with nothing changed; -EOPNOTSUPP for a PASID on a device without.
  * @detach: undo @attach. Return: 0, also when it was not attached; -EOPNOTSUPP for a PASID on a device without.
  *
@@ -53,6 +55,20 @@ void vfio_iommufd_close(struct vfio_device *device);
 bool vfio_iommufd_by_node(struct vfio_device *device);
 int vfio_iommufd_reset_id(struct vfio_device *caller, struct vfio_device *device);
 bool vfio_iommufd_enforces_coherency(struct vfio_device *device);
+int vfio_iommufd_bind(struct vfio_device *device, struct iommufd_ctx *ictx);
+void vfio_iommufd_unbind(struct vfio_device *device);
+
+/* group_iommufd.c */
+int vfio_group_set_iommufd(struct vfio_group *group, struct file *file);
+int vfio_group_unset_iommufd(struct vfio_group *group);
+void vfio_group_forget_iommufd(struct vfio_group *group);
+int vfio_group_use_iommufd(struct vfio_group *group);
+int vfio_group_join_device(struct vfio_device *device);
+void vfio_group_part_device(struct vfio_device *device);
+int vfio_group_start_device(struct vfio_device *device);
+void vfio_group_stop_device(struct vfio_device *device);
+bool vfio_group_coherent(struct vfio_group *group);
+bool vfio_container_is_iommufd(void);
 
 /* iommufd_noiommu.c */
 bool vfio_noiommu_may_open(struct vfio_device *device);
@@ -119,6 +135,53 @@ static inline void vfio_node_del(struct vfio_device *device)
 }
 
 static inline bool vfio_device_has_node(struct vfio_device *device)
+{
+	return false;
+}
+
+static inline int vfio_group_set_iommufd(struct vfio_group *group, struct file *file)
+{
+	return -EINVAL;
+}
+
+static inline int vfio_group_unset_iommufd(struct vfio_group *group)
+{
+	return -EINVAL;
+}
+
+static inline void vfio_group_forget_iommufd(struct vfio_group *group)
+{
+}
+
+static inline int vfio_group_use_iommufd(struct vfio_group *group)
+{
+	return -EINVAL;
+}
+
+static inline int vfio_group_join_device(struct vfio_device *device)
+{
+	return 0;
+}
+
+static inline void vfio_group_part_device(struct vfio_device *device)
+{
+}
+
+static inline int vfio_group_start_device(struct vfio_device *device)
+{
+	return 0;
+}
+
+static inline void vfio_group_stop_device(struct vfio_device *device)
+{
+}
+
+static inline bool vfio_group_coherent(struct vfio_group *group)
+{
+	return true;
+}
+
+static inline bool vfio_container_is_iommufd(void)
 {
 	return false;
 }

@@ -85,7 +85,14 @@ static int check_token(struct vfio_device *device, const uuid_t *token)
 	return rc ? 0 : -EINVAL;
 }
 
-static int bind(struct vfio_device *device, struct iommufd_ctx *ictx)
+/**
+ * vfio_iommufd_bind() - Put a device into the hands of an iommufd
+ * @device: device of a kind that can be, in nobody's hands, dev_set->lock held
+ * @ictx: the iommufd
+ *
+ * Return: 0, or -errno with nothing changed.
+ */
+int vfio_iommufd_bind(struct vfio_device *device, struct iommufd_ctx *ictx)
 {
 	int rc;
 
@@ -99,12 +106,15 @@ static int bind(struct vfio_device *device, struct iommufd_ctx *ictx)
 	return 0;
 }
 
-/*
+/**
+ * vfio_iommufd_unbind() - Undo vfio_iommufd_bind()
+ * @device: the device, not open; the caller sees to it that nobody else unbinds it
+ *
  * Unbinding waits for ioctls that use the device, and these may wait for user space to answer a page fault:
  * dev_set->lock, which others need to open and reset their devices, is not held. device->iommufd_ctx keeps everybody
  * else out until it is over.
  */
-static void unbind(struct vfio_device *device)
+void vfio_iommufd_unbind(struct vfio_device *device)
 {
 	struct iommufd_ctx *ictx = device->iommufd_ctx;
 
@@ -144,7 +154,7 @@ int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, cons
 		goto err_readmit;
 
 	/* The driver may let the device do DMA as soon as it is open: ownership first */
-	rc = bind(device, ictx);
+	rc = vfio_iommufd_bind(device, ictx);
 	if (rc)
 		goto err_readmit;
 
@@ -158,7 +168,7 @@ int vfio_iommufd_open(struct vfio_device *device, struct iommufd_ctx *ictx, cons
 	}
 	mutex_unlock(&device->dev_set->lock);
 	if (rc) {
-		unbind(device);
+		vfio_iommufd_unbind(device);
 		readmit_group_file(device->group);
 	}
 	return rc;
@@ -183,7 +193,7 @@ void vfio_iommufd_close(struct vfio_device *device)
 	device->open_count = 0;
 	device->kvm = NULL;
 	mutex_unlock(&device->dev_set->lock);
-	unbind(device);
+	vfio_iommufd_unbind(device);
 	readmit_group_file(device->group);
 }
 

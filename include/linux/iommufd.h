@@ -18,6 +18,7 @@ struct device;
 struct dma_buf;
 struct dma_buf_ops;
 struct file;
+struct inode;
 struct iommu_group;
 struct iommufd_access;
 struct iommufd_ctx;
@@ -62,6 +63,9 @@ bool iommufd_ctx_owns_group(struct iommufd_ctx *ictx, struct iommu_group *group)
 int iommufd_device_attach(struct iommufd_device *idev, ioasid_t pasid, u32 pt_id, unsigned int how,
 			  iommufd_report_fn report, void *data);
 void iommufd_device_detach(struct iommufd_device *idev, ioasid_t pasid);
+
+int iommufd_vfio_compat_ioas(struct iommufd_ctx *ictx, u32 *ioas_id);
+int iommufd_open_as_container(struct inode *inode, struct file *file);
 
 /**
  * struct iommufd_access_ops - How an emulated device is told that memory goes

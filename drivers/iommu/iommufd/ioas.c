@@ -79,6 +79,28 @@ void iommufd_ioas_unreserve(struct iommufd_ioas *ioas, const void *owner)
 }
 
 /**
+ * iommufd_ioas_create() - Make an IOAS that nobody sees yet
+ * @ictx: context
+ *
+ * Return: an IOAS for iommufd_object_publish(), or ERR_PTR(-ENOMEM).
+ */
+struct iommufd_ioas *iommufd_ioas_create(struct iommufd_ctx *ictx)
+{
+	struct iommufd_ioas *ioas = kzalloc(sizeof(*ioas), GFP_KERNEL_ACCOUNT);
+	int rc;
+
+	if (!ioas)
+		return ERR_PTR(-ENOMEM);
+	iommufd_ioas_init(ioas);
+	rc = iommufd_object_reserve(&ictx->objs, &ioas->obj, &iommufd_ioas_ops);
+	if (rc) {
+		ioas_object_destroy(&ioas->obj);
+		return ERR_PTR(rc);
+	}
+	return ioas;
+}
+
+/**
  * iommufd_ioctl_ioas_alloc() - IOMMU_IOAS_ALLOC
  * @ucmd: struct iommu_ioas_alloc
  *
@@ -93,26 +115,18 @@ int iommufd_ioctl_ioas_alloc(struct iommufd_ucmd *ucmd)
 	if (cmd->flags)
 		return -EOPNOTSUPP;
 
-	ioas = kzalloc(sizeof(*ioas), GFP_KERNEL_ACCOUNT);
-	if (!ioas)
-		return -ENOMEM;
-	iommufd_ioas_init(ioas);
-	rc = iommufd_object_reserve(&ucmd->ictx->objs, &ioas->obj, &iommufd_ioas_ops);
-	if (rc)
-		goto err_free;
-
+	ioas = iommufd_ioas_create(ucmd->ictx);
+	if (IS_ERR(ioas))
+		return PTR_ERR(ioas);
 	cmd->out_ioas_id = ioas->obj.id;
 	rc = iommufd_ucmd_respond(ucmd, sizeof(*cmd));
-	if (rc)
-		goto err_cancel;
+	if (rc) {
+		iommufd_object_cancel(&ucmd->ictx->objs, &ioas->obj);
+		ioas_object_destroy(&ioas->obj);
+		return rc;
+	}
 	iommufd_object_publish(&ucmd->ictx->objs, &ioas->obj);
 	return 0;
-
-err_cancel:
-	iommufd_object_cancel(&ucmd->ictx->objs, &ioas->obj);
-err_free:
-	ioas_object_destroy(&ioas->obj);
-	return rc;
 }
 
 /**

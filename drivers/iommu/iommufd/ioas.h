@@ -37,6 +37,7 @@ static inline struct iommufd_ioas *iommufd_get_ioas(struct iommufd_ctx *ictx, u3
 }
 
 void iommufd_ioas_init(struct iommufd_ioas *ioas);
+struct iommufd_ioas *iommufd_ioas_create(struct iommufd_ctx *ictx);
 int iommufd_ioas_reserve(struct iommufd_ioas *ioas, const void *owner, unsigned long start, unsigned long last);
 void iommufd_ioas_unreserve(struct iommufd_ioas *ioas, const void *owner);
 int iommufd_ioas_copy_ranges(struct iommufd_ioas *ioas, struct iommu_iova_range __user *ranges, u32 capacity,

@@ -2,6 +2,9 @@
 /*
  * main - /dev/iommu as a file, and contexts as references to it
  *
+ * The file may also have the name of VFIO's container: where the kernel is built without that, or VFIO is told to hand
+ * its own over.
+ *
  * A context lives as long as its file: whoever holds a reference on one holds it on the other, so closing the last
  * file descriptor while a device is bound leaves everything in place until the device lets go.
  */
@@ -22,6 +25,9 @@ static int iommufd_fops_open(struct inode *inode, struct file *file)
 	if (!ictx)
 		return -ENOMEM;
 	iommufd_ctx_init(ictx);
+	/* Under the name of VFIO's container pages count as they do there */
+	if (iminor(inode) == VFIO_MINOR)
+		ictx->account_mode = PIN_ACCOUNT_PROCESS;
 	ictx->file = file;
 	file->private_data = ictx;
 	return 0;
@@ -51,6 +57,21 @@ static const struct file_operations iommufd_fops = {
 	.unlocked_ioctl = iommufd_fops_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };
+
+/**
+ * iommufd_open_as_container() - Make an iommufd of a file that is being opened
+ * @inode: what is opened, the node of VFIO's container
+ * @file: the file, in open() of another driver, which lives until that returns
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int iommufd_open_as_container(struct inode *inode, struct file *file)
+{
+	/* Our caller could not be running if this module were going */
+	replace_fops(file, fops_get(&iommufd_fops));
+	return iommufd_fops_open(inode, file);
+}
+EXPORT_SYMBOL_GPL(iommufd_open_as_container);
 
 /**
  * iommufd_ctx_get() - Take a reference on a context
@@ -116,19 +137,41 @@ static struct miscdevice iommufd_misc = {
 	.mode = 0660,
 };
 
+static struct miscdevice container_misc = {
+	.minor = VFIO_MINOR,
+	.name = "vfio",
+	.fops = &iommufd_fops,
+	.nodename = "vfio/vfio",
+	.mode = 0666,
+};
+
 static int __init iommufd_init(void)
 {
+	int rc;
+
 	iommufd_lockdep_init();
-	return misc_register(&iommufd_misc);
+	rc = misc_register(&iommufd_misc);
+	if (rc || !IS_ENABLED(CONFIG_IOMMUFD_VFIO_CONTAINER))
+		return rc;
+	rc = misc_register(&container_misc);
+	if (rc)
+		misc_deregister(&iommufd_misc);
+	return rc;
 }
 
 static void __exit iommufd_exit(void)
 {
+	if (IS_ENABLED(CONFIG_IOMMUFD_VFIO_CONTAINER))
+		misc_deregister(&container_misc);
 	misc_deregister(&iommufd_misc);
 }
 
 module_init(iommufd_init);
 module_exit(iommufd_exit);
 
+#ifdef CONFIG_IOMMUFD_VFIO_CONTAINER
+MODULE_ALIAS_MISCDEV(VFIO_MINOR);
+MODULE_ALIAS("devname:vfio/vfio");
+#endif
 MODULE_DESCRIPTION("I/O address spaces for user space");
 MODULE_LICENSE("GPL");

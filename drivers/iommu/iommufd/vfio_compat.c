@@ -13,7 +13,9 @@
  *
  * This file does not know VFIO's groups and devices.
  */
+#include <linux/export.h>
 #include <linux/iommu.h>
+#include <linux/iommufd.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <uapi/linux/iommufd.h>
@@ -53,6 +55,41 @@ static int set_compat_ioas(struct iommufd_ctx *ictx, u32 id)
 	iommufd_object_put(&ictx->objs, &ioas->obj);
 	return 0;
 }
+
+/**
+ * iommufd_vfio_compat_ioas() - The IOAS of a container's commands, made if need be
+ * @ictx: context
+ * @ioas_id: out: its id; as user space can destroy it, it is one to be looked up again
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int iommufd_vfio_compat_ioas(struct iommufd_ctx *ictx, u32 *ioas_id)
+{
+	struct iommufd_ioas *ioas;
+	u32 old;
+
+	for (;;) {
+		old = READ_ONCE(ictx->vfio_ioas_id);
+		ioas = get_compat_ioas(ictx);
+		if (!IS_ERR(ioas)) {
+			*ioas_id = ioas->obj.id;
+			iommufd_object_put(&ictx->objs, &ioas->obj);
+			return 0;
+		}
+		ioas = iommufd_ioas_create(ictx);
+		if (IS_ERR(ioas))
+			return PTR_ERR(ioas);
+		WRITE_ONCE(ioas->vfio_compat, true);
+		*ioas_id = ioas->obj.id;
+		iommufd_object_publish(&ictx->objs, &ioas->obj);
+		/* Another one may have been named meanwhile: then that is it. Also a release, for get_compat_ioas() */
+		if (cmpxchg(&ictx->vfio_ioas_id, old, *ioas_id) == old)
+			return 0;
+		/* Should user space have found ours already, it keeps it */
+		iommufd_object_destroy(&ictx->objs, *ioas_id);
+	}
+}
+EXPORT_SYMBOL_GPL(iommufd_vfio_compat_ioas);
 
 /**
  * iommufd_ioctl_vfio_ioas() - IOMMU_VFIO_IOAS
