@@ -104,15 +104,15 @@ static int join_all(struct vfio_group *group, struct iommufd_ctx *ictx)
  * @file: the file
  *
  * Return: 0; -EINVAL if @file is not /dev/iommu either, or an iommufd cannot have such devices; -EPERM for devices
- * without an IOMMU if the caller lacks CAP_SYS_RAWIO; -ENODEV if the last device of the group is gone; or why one of
- * the devices could not be bound or attached, see iommufd_device_bind() and iommufd_device_attach(). On error nothing
- * has changed, but the context may have got an IOAS.
+ * without an IOMMU if the caller lacks CAP_SYS_RAWIO, or if they would be mixed with others; -ENODEV if the last
+ * device of the group is gone; or why one of the devices could not be bound or attached, see iommufd_device_bind()
+ * and iommufd_device_attach(). On error nothing has changed, but the context may have got an IOAS.
  */
 int vfio_group_set_iommufd(struct vfio_group *group, struct file *file)
 {
 	struct iommufd_ctx *ictx = iommufd_ctx_from_file(file);
 	u32 ioas_id;
-	int rc = 0;
+	int rc;
 
 	lockdep_assert_held(&group->ioctl_lock);
 
@@ -122,6 +122,10 @@ int vfio_group_set_iommufd(struct vfio_group *group, struct file *file)
 		rc = -EPERM;
 		goto err_put;
 	}
+	/* A container promises that devices are isolated, or it promises nothing */
+	rc = iommufd_vfio_compat_enter(ictx, group->type == VFIO_NO_IOMMU);
+	if (rc)
+		goto err_put;
 
 	/* There is something to map into from now on, except for devices that no mapping can reach */
 	if (group->type != VFIO_NO_IOMMU)
@@ -129,7 +133,7 @@ int vfio_group_set_iommufd(struct vfio_group *group, struct file *file)
 	if (!rc && group->type == VFIO_IOMMU)
 		rc = join_all(group, ictx);
 	if (rc)
-		goto err_put;
+		goto err_leave;
 
 	mutex_lock(&group->group_lock);
 	if (group->iommu_group) {
@@ -141,6 +145,8 @@ int vfio_group_set_iommufd(struct vfio_group *group, struct file *file)
 	mutex_unlock(&group->group_lock);
 	if (!rc)
 		return 0;
+err_leave:
+	iommufd_vfio_compat_leave(ictx);
 err_put:
 	iommufd_ctx_put(ictx);
 	return rc;
@@ -156,6 +162,7 @@ void vfio_group_forget_iommufd(struct vfio_group *group)
 
 	if (!group->iommufd_ctx)
 		return;
+	iommufd_vfio_compat_leave(group->iommufd_ctx);
 	iommufd_ctx_put(group->iommufd_ctx);
 	WRITE_ONCE(group->iommufd_ctx, NULL);
 	group->container_users = 0;

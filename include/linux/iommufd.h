@@ -65,6 +65,8 @@ int iommufd_device_attach(struct iommufd_device *idev, ioasid_t pasid, u32 pt_id
 void iommufd_device_detach(struct iommufd_device *idev, ioasid_t pasid);
 
 int iommufd_vfio_compat_ioas(struct iommufd_ctx *ictx, u32 *ioas_id);
+int iommufd_vfio_compat_enter(struct iommufd_ctx *ictx, bool noiommu);
+void iommufd_vfio_compat_leave(struct iommufd_ctx *ictx);
 int iommufd_open_as_container(struct inode *inode, struct file *file);
 
 /**

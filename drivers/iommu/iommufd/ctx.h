@@ -24,15 +24,19 @@ struct file;
  * @change_lock: one IOMMU_IOAS_CHANGE_PROCESS at a time
  * @account_mode: whose limit pinned pages count against; fixed once there is an object
  * @vfio_ioas_id: IOAS that IOMMU_VFIO_IOAS named last, 0 for none; it may be gone
+ * @vfio_groups: how many groups of VFIO have it for their container; covered by @groups_lock
+ * @vfio_noiommu: their devices have no IOMMU; covered by @groups_lock
  */
 struct iommufd_ctx {
 	struct file *file;
 	struct iommufd_objects objs;
 	struct xarray groups;
-	struct mutex groups_lock;	/* groups and their reference counts */
+	struct mutex groups_lock;	/* groups and their reference counts, and VFIO's */
 	struct mutex change_lock;	/* who is about to pay */
 	enum pin_account_mode account_mode;
 	u32 vfio_ioas_id;
+	unsigned int vfio_groups;
+	bool vfio_noiommu;
 };
 
 /**

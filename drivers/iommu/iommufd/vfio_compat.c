@@ -13,6 +13,7 @@
  *
  * This file does not know VFIO's groups and devices.
  */
+#include <linux/capability.h>
 #include <linux/export.h>
 #include <linux/iommu.h>
 #include <linux/iommufd.h>
@@ -92,6 +93,44 @@ int iommufd_vfio_compat_ioas(struct iommufd_ctx *ictx, u32 *ioas_id)
 EXPORT_SYMBOL_GPL(iommufd_vfio_compat_ioas);
 
 /**
+ * iommufd_vfio_compat_enter() - A group of VFIO gets a context for its container
+ * @ictx: context
+ * @noiommu: the devices of the group have no IOMMU
+ *
+ * From then on the commands of the container offer what such groups can have: translation, or that there is none.
+ *
+ * Return: 0, or -EPERM if there are groups of the other kind.
+ */
+int iommufd_vfio_compat_enter(struct iommufd_ctx *ictx, bool noiommu)
+{
+	int rc = 0;
+
+	mutex_lock(&ictx->groups_lock);
+	if (ictx->vfio_groups && ictx->vfio_noiommu != noiommu) {
+		rc = -EPERM;
+	} else {
+		ictx->vfio_groups++;
+		WRITE_ONCE(ictx->vfio_noiommu, noiommu);
+	}
+	mutex_unlock(&ictx->groups_lock);
+	return rc;
+}
+EXPORT_SYMBOL_GPL(iommufd_vfio_compat_enter);
+
+/**
+ * iommufd_vfio_compat_leave() - Undo iommufd_vfio_compat_enter()
+ * @ictx: context
+ */
+void iommufd_vfio_compat_leave(struct iommufd_ctx *ictx)
+{
+	mutex_lock(&ictx->groups_lock);
+	if (!--ictx->vfio_groups)
+		WRITE_ONCE(ictx->vfio_noiommu, false);
+	mutex_unlock(&ictx->groups_lock);
+}
+EXPORT_SYMBOL_GPL(iommufd_vfio_compat_leave);
+
+/**
  * iommufd_ioctl_vfio_ioas() - IOMMU_VFIO_IOAS
  * @ucmd: struct iommu_vfio_ioas
  *
@@ -166,6 +205,8 @@ static int check_dma_coherent(struct iommufd_ctx *ictx)
 
 static int vfio_check_extension(struct iommufd_ctx *ictx, unsigned long extension)
 {
+	if (READ_ONCE(ictx->vfio_noiommu))
+		return extension == VFIO_NOIOMMU_IOMMU;
 	switch (extension) {
 	case VFIO_TYPE1_IOMMU:
 	case VFIO_TYPE1v2_IOMMU:
@@ -184,6 +225,11 @@ static int vfio_set_iommu(struct iommufd_ctx *ictx, unsigned long type)
 	struct iommufd_ioas *ioas;
 	int rc = 0;
 
+	if (READ_ONCE(ictx->vfio_noiommu)) {
+		if (type != VFIO_NOIOMMU_IOMMU)
+			return -ENODEV;
+		return capable(CAP_SYS_RAWIO) ? 0 : -EPERM;
+	}
 	if (type != VFIO_TYPE1_IOMMU && type != VFIO_TYPE1v2_IOMMU)
 		return -EINVAL;
 	ioas = get_compat_ioas(ictx);
@@ -401,9 +447,10 @@ static int vfio_iommu_dirty_pages(struct iommufd_ctx *ictx, void __user *arg)
  * @arg: user's structure, or the number that VFIO_CHECK_EXTENSION and VFIO_SET_IOMMU take instead
  *
  * Return: 0 or what the command says; -ENOTTY for one that does not exist; -EINVAL for a structure that is too short,
- * an unknown flag or a range that cannot be; -ENODEV without an IOAS to act on; -EOVERFLOW if a range wraps; -ENOENT
- * if an unmap would cut a mapping of an IOAS with huge pages; -EBUSY if what it would take is in use; -EFAULT;
- * -ENOMEM; -EINTR; and as iommufd_map_user() and vfio_dirty_pages().
+ * an unknown flag or a range that cannot be; -ENODEV without an IOAS to act on, or for a type of IOMMU that is not
+ * there; -EPERM for VFIO_NOIOMMU_IOMMU without CAP_SYS_RAWIO; -EOVERFLOW if a range wraps; -ENOENT if an unmap would
+ * cut a mapping of an IOAS with huge pages; -EBUSY if what it would take is in use; -EFAULT; -ENOMEM; -EINTR; and as
+ * iommufd_map_user() and vfio_dirty_pages().
  */
 long iommufd_vfio_ioctl(struct iommufd_ctx *ictx, unsigned int cmd, void __user *arg)
 {

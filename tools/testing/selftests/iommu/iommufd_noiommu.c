@@ -8,6 +8,7 @@
 #include "iommu_test.h"
 #include "iommufd_test_client.h"
 #include "fail_nth.h"
+#include "type1.h"
 
 #include <pthread.h>
 #include <sys/stat.h>
@@ -179,16 +180,13 @@ TEST_F(noiommu, is_bound_once)
 
 TEST_F(noiommu, is_used_through_its_group_or_its_node)
 {
-	char path[64];
 	struct edu again;
 	uint32_t id;
 	int group;
 
-	snprintf(path, sizeof(path), "/dev/vfio/noiommu-%d", pci_group(self->bdf));
-	EXPECT_EQ(-1, open(path, O_RDWR));
-	EXPECT_EQ(EBUSY, errno);
+	EXPECT_EQ(-EBUSY, vfio_group_open(self->bdf));
 	edu_close(&self->edu);
-	group = open(path, O_RDWR);
+	group = vfio_group_open(self->bdf);
 	ASSERT_LE(0, group);
 	ASSERT_EQ(0, edu_open_at(&again, self->bdf));
 	EXPECT_EQ(-EBUSY, vfio_bind(again.fd, self->iommufd, &id));
@@ -630,6 +628,126 @@ TEST_F(noiommu, kill_in_the_middle_of_a_transfer)
 	ASSERT_EQ(0, edu_open_bound_at(&self->edu, self->bdf, self->iommufd));
 	EXPECT_TRUE(bytes_are(mem, PAGE, 0));
 	munmap(mem, PAGE);
+}
+
+/* ---- groups, in a container that is VFIO's own or an iommufd ---- */
+
+FIXTURE(container)
+{
+	char bdf[16];
+	int container, group;
+};
+
+/* @offered: an empty container offers the mode, too; an iommufd does not know of it before it has a group */
+FIXTURE_VARIANT(container)
+{
+	const char *file;
+	int offered;
+};
+
+FIXTURE_VARIANT_ADD(container, vfio)
+{
+	.file = VFIO_CONTAINER,
+	.offered = 1,
+};
+
+FIXTURE_VARIANT_ADD(container, iommufd)
+{
+	.file = "/dev/iommu",
+};
+
+FIXTURE_SETUP(container)
+{
+	if (edu_find_noiommu(self->bdf))
+		SKIP(return, NO_DEVICE);
+	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
+	self->container = open(variant->file, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, self->container);
+	self->group = vfio_group_open(self->bdf);
+	ASSERT_LE(0, self->group);
+}
+
+FIXTURE_TEARDOWN(container)
+{
+	if (!self->container)
+		return;
+	close(self->group);
+	close(self->container);
+	EXPECT_EQ(0, write_file(UNSAFE_MODE, "N"));
+	EXPECT_EQ(0, pages_pinned());
+}
+
+TEST_F(container, offers_no_iommu_where_there_is_none)
+{
+	EXPECT_EQ(variant->offered, type1_extension(self->container, VFIO_NOIOMMU_IOMMU));
+	EXPECT_EQ(1, type1_extension(self->container, VFIO_TYPE1v2_IOMMU));
+	EXPECT_EQ(-EINVAL, type1_set_iommu(self->container, VFIO_NOIOMMU_IOMMU));
+	ASSERT_EQ(0, vfio_group_set_container(self->group, self->container));
+	EXPECT_EQ(VFIO_GROUP_FLAGS_VIABLE | VFIO_GROUP_FLAGS_CONTAINER_SET, vfio_group_flags(self->group));
+	EXPECT_EQ(1, type1_extension(self->container, VFIO_NOIOMMU_IOMMU));
+	for (unsigned int i = 0; i < 32; i++)
+		EXPECT_EQ_FOR(i == VFIO_NOIOMMU_IOMMU, type1_extension(self->container, i), "extension %u", i);
+	EXPECT_EQ(-ENODEV, type1_set_iommu(self->container, VFIO_TYPE1_IOMMU));
+	EXPECT_EQ(-ENODEV, type1_set_iommu(self->container, VFIO_TYPE1v2_IOMMU));
+	ASSERT_EQ(0, capability(CAP_SYS_RAWIO, false));
+	EXPECT_EQ(-EPERM, type1_set_iommu(self->container, VFIO_NOIOMMU_IOMMU));
+	ASSERT_EQ(0, capability(CAP_SYS_RAWIO, true));
+	EXPECT_EQ(0, type1_set_iommu(self->container, VFIO_NOIOMMU_IOMMU));
+}
+
+/* As a driver in user space does it that knows nothing of iommufd */
+TEST_F(container, dma_goes_by_the_addresses_of_pagemap)
+{
+	uint8_t *mem = small_pages(2 * PAGE);
+	struct edu edu;
+
+	ASSERT_NE(NULL, mem);
+	ASSERT_EQ(0, mlock(mem, 2 * PAGE));
+	ASSERT_EQ(0, vfio_group_set_container(self->group, self->container));
+	ASSERT_EQ(0, type1_set_iommu(self->container, VFIO_NOIOMMU_IOMMU));
+	ASSERT_EQ(0, edu_open_in_group(&edu, self->group, self->bdf));
+	pattern_fill(mem, 512, 4);
+	EXPECT_EQ(0, edu_copy(&edu, physical(mem), physical(mem + PAGE), 512));
+	EXPECT_TRUE(pattern_is(mem + PAGE, 512, 4));
+	/* there is nothing to map into */
+	EXPECT_GT(0, type1_map(self->container, mem, PAGE, IOVA, TYPE1_RW));
+	EXPECT_EQ(-EBUSY, vfio_group_unset_container(self->group));
+	edu_close(&edu);
+	EXPECT_EQ(0, vfio_group_unset_container(self->group));
+	munmap(mem, 2 * PAGE);
+}
+
+TEST_F(container, has_groups_of_one_kind)
+{
+	char bdf[16];
+	int real;
+
+	ASSERT_EQ(0, edu_find(0, bdf));
+	real = vfio_group_open(bdf);
+	ASSERT_LE(0, real);
+	ASSERT_EQ(0, vfio_group_set_container(self->group, self->container));
+	EXPECT_EQ(-EPERM, vfio_group_set_container(real, self->container));
+	ASSERT_EQ(0, vfio_group_unset_container(self->group));
+	ASSERT_EQ(0, vfio_group_set_container(real, self->container));
+	EXPECT_EQ(-EPERM, vfio_group_set_container(self->group, self->container));
+	EXPECT_EQ(0, type1_extension(self->container, VFIO_NOIOMMU_IOMMU));
+	EXPECT_EQ(1, type1_extension(self->container, VFIO_TYPE1v2_IOMMU));
+	/* closing a group's file is leaving as well */
+	close(real);
+	EXPECT_EQ(0, vfio_group_set_container(self->group, self->container));
+}
+
+TEST_F(container, takes_a_capability)
+{
+	ASSERT_EQ(0, capability(CAP_SYS_RAWIO, false));
+	EXPECT_EQ(-EPERM, vfio_group_set_container(self->group, self->container));
+	ASSERT_EQ(0, capability(CAP_SYS_RAWIO, true));
+	ASSERT_EQ(0, vfio_group_set_container(self->group, self->container));
+	ASSERT_EQ(0, type1_set_iommu(self->container, VFIO_NOIOMMU_IOMMU));
+	ASSERT_EQ(0, capability(CAP_SYS_RAWIO, false));
+	EXPECT_EQ(-EPERM, vfio_group_device(self->group, self->bdf));
+	EXPECT_EQ(-EPERM, vfio_group_open(self->bdf));
+	ASSERT_EQ(0, capability(CAP_SYS_RAWIO, true));
 }
 
 /* ---- what fails on the way ---- */

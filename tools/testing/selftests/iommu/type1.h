@@ -39,14 +39,14 @@ static inline int type1_set_iommu(int container, unsigned long version)
 /* The group of the PCI device at @bdf, which vfio-pci gets. A group can be open once. */
 static inline int vfio_group_open(const char *bdf)
 {
-	char path[64];
+	char path[64], name[64];
 	int rc = pci_use_vfio(bdf), fd;
 
 	if (!rc)
 		rc = pci_group(bdf);
 	if (rc < 0)
 		return rc;
-	snprintf(path, sizeof(path), "/dev/vfio/%d", rc);
+	snprintf(path, sizeof(path), "/dev/vfio/%s%d", pci_link(bdf, "iommu", name, sizeof(name)) ? "noiommu-" : "", rc);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
