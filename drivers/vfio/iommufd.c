@@ -201,8 +201,8 @@ void vfio_iommufd_close(struct vfio_device *device)
  * vfio_iommufd_by_node() - Is a device open through its node?
  * @device: open device
  *
- * A device can be in the hands of an iommufd without that, when its group is and has the iommufd for a container. A group
- * is used by one of the two ways.
+ * A device can be in the hands of an iommufd without that, when its group has the iommufd for a container. A group is
+ * used in one of the two ways.
  *
  * Return: true if it is, false if it is open through its group.
  */
