@@ -54,77 +54,95 @@ static int node_open(const char *bdf)
 	return fd < 0 ? -errno : fd;
 }
 
-static int set_vfs(const char *pf, const char *number)
-{
-	char path[128];
-
-	pci_attr_path(path, sizeof(path), pf, "sriov_numvfs");
-	return write_file(path, number);
-}
-
-FIXTURE(sriov)
-{
+/**
+ * struct functions - Physical function and the virtual ones
+ * @iommufd: context
+ * @pf: node of the physical function, bound
+ * @vf: nodes of the others, not bound; -1 when not open
+ * @pf_bdf: address
+ * @vf_bdf: addresses
+ * @pf_id: device in @iommufd
+ */
+struct functions {
 	int iommufd, pf, vf[VFS];
 	char pf_bdf[16], vf_bdf[VFS][16];
 	uint32_t pf_id;
 };
 
-/* The physical function is bound, and its functions are there; nobody has opened them */
-FIXTURE_SETUP(sriov)
+static int set_attr(const char *bdf, const char *attr, const char *text)
 {
-	char path[128], link[64];
+	char path[128];
 
-	self->pf = -1;
-	self->vf[0] = -1;
-	self->vf[1] = -1;
-	ASSERT_EQ(0, edu_one_cpu());
-	ASSERT_EQ(0, pci_find(NVME, 0, self->pf_bdf));
+	pci_attr_path(path, sizeof(path), bdf, attr);
+	return write_file(path, text);
+}
+
+/* @resets: ways to reset the physical function, as in its attribute of that name, when it is opened and closed */
+static void functions_open(struct __test_metadata *_metadata, struct functions *f, const char *resets)
+{
+	char link[64], name[64];
+
+	f->pf = -1;
+	f->vf[0] = -1;
+	f->vf[1] = -1;
+	ASSERT_EQ(0, pci_find(NVME, 0, f->pf_bdf));
 	ASSERT_EQ(0, write_file(ENABLE_SRIOV, "1"));
-	ASSERT_EQ(0, pci_use_vfio(self->pf_bdf));
-	/* to close it would reset it, and that takes its functions away */
-	pci_attr_path(path, sizeof(path), self->pf_bdf, "reset_method");
-	ASSERT_EQ(0, write_file(path, "\n"));
-	self->iommufd = iommu_open();
-	ASSERT_LE(0, self->iommufd) TH_LOG("/dev/iommu: %s", strerror(-self->iommufd));
-	self->pf = node_open(self->pf_bdf);
-	ASSERT_LE(0, self->pf);
-	ASSERT_EQ(0, bind_with(self->pf, self->iommufd, NULL, &self->pf_id));
-	ASSERT_EQ(0, set_token(self->pf, token));
-	ASSERT_EQ(0, set_vfs(self->pf_bdf, "2"));
+	ASSERT_EQ(0, pci_use_vfio(f->pf_bdf));
+	ASSERT_EQ(0, set_attr(f->pf_bdf, "reset_method", resets));
+	f->iommufd = iommu_open();
+	ASSERT_LE(0, f->iommufd) TH_LOG("/dev/iommu: %s", strerror(-f->iommufd));
+	f->pf = node_open(f->pf_bdf);
+	ASSERT_LE(0, f->pf);
+	ASSERT_EQ(0, bind_with(f->pf, f->iommufd, NULL, &f->pf_id));
+	ASSERT_EQ(0, set_token(f->pf, token));
+	ASSERT_EQ(0, set_attr(f->pf_bdf, "sriov_numvfs", "2"));
 	for (int i = 0; i < VFS; i++) {
 		snprintf(link, sizeof(link), "virtfn%d", i);
-		ASSERT_EQ(0, pci_link(self->pf_bdf, link, path, sizeof(path)));
-		snprintf(self->vf_bdf[i], sizeof(self->vf_bdf[i]), "%.12s", path);
-		self->vf[i] = node_open(self->vf_bdf[i]);
-		ASSERT_LE(0, self->vf[i]) TH_LOG("%s: %s", self->vf_bdf[i], strerror(-self->vf[i]));
+		ASSERT_EQ(0, pci_link(f->pf_bdf, link, name, sizeof(name)));
+		snprintf(f->vf_bdf[i], sizeof(f->vf_bdf[i]), "%.12s", name);
+		f->vf[i] = node_open(f->vf_bdf[i]);
+		ASSERT_LE(0, f->vf[i]) TH_LOG("%s: %s", f->vf_bdf[i], strerror(-f->vf[i]));
 	}
+}
+
+static void functions_close(struct __test_metadata *_metadata, struct functions *f)
+{
+	for (int i = 0; i < VFS; i++)
+		if (f->vf[i] >= 0)
+			close(f->vf[i]);
+	EXPECT_EQ(0, set_attr(f->pf_bdf, "sriov_numvfs", "0"));
+	EXPECT_EQ(0, set_attr(f->pf_bdf, "reset_method", "default"));
+	if (f->pf >= 0)
+		close(f->pf);
+	close(f->iommufd);
+}
+
+FIXTURE(sriov)
+{
+	struct functions f;
+};
+
+FIXTURE_SETUP(sriov)
+{
+	ASSERT_EQ(0, edu_one_cpu());
+	functions_open(_metadata, &self->f, "default");
 }
 
 FIXTURE_TEARDOWN(sriov)
 {
-	char path[128];
-
-	for (int i = 0; i < VFS; i++)
-		if (self->vf[i] >= 0)
-			close(self->vf[i]);
-	EXPECT_EQ(0, set_vfs(self->pf_bdf, "0"));
-	pci_attr_path(path, sizeof(path), self->pf_bdf, "reset_method");
-	EXPECT_EQ(0, write_file(path, "default"));
-	if (self->pf >= 0)
-		close(self->pf);
-	close(self->iommufd);
+	functions_close(_metadata, &self->f);
 }
 
 TEST_F(sriov, functions_are_bound_with_the_token)
 {
 	struct vfio_device_bind_iommufd bind = {
-		.argsz = sizeof(bind), .iommufd = self->iommufd, .flags = VFIO_DEVICE_BIND_FLAG_TOKEN,
+		.argsz = sizeof(bind), .iommufd = self->f.iommufd, .flags = VFIO_DEVICE_BIND_FLAG_TOKEN,
 	};
-	int vf = self->vf[0];
+	int vf = self->f.vf[0];
 	uint32_t id;
 
-	EXPECT_EQ(-EACCES, bind_with(vf, self->iommufd, NULL, &id));
-	EXPECT_EQ(-EACCES, bind_with(vf, self->iommufd, wrong, &id));
+	EXPECT_EQ(-EACCES, bind_with(vf, self->f.iommufd, NULL, &id));
+	EXPECT_EQ(-EACCES, bind_with(vf, self->f.iommufd, wrong, &id));
 	EXPECT_EQ(-EFAULT, iommu_call(vf, VFIO_DEVICE_BIND_IOMMUFD, &bind));
 	/* the flag counts, not the pointer, and the structure has to reach up to it */
 	bind.token_uuid_ptr = to_u64(token);
@@ -133,22 +151,22 @@ TEST_F(sriov, functions_are_bound_with_the_token)
 	bind.flags = VFIO_DEVICE_BIND_FLAG_TOKEN;
 	bind.argsz = 16;
 	EXPECT_EQ(-EINVAL, iommu_call(vf, VFIO_DEVICE_BIND_IOMMUFD, &bind));
-	EXPECT_EQ(0, bind_with(vf, self->iommufd, token, &id));
+	EXPECT_EQ(0, bind_with(vf, self->f.iommufd, token, &id));
 	EXPECT_LT(0, id);
-	EXPECT_EQ(-EINVAL, bind_with(vf, self->iommufd, token, &id));
+	EXPECT_EQ(-EINVAL, bind_with(vf, self->f.iommufd, token, &id));
 }
 
 TEST_F(sriov, token_changes_for_the_next_bind)
 {
 	uint32_t id;
 
-	ASSERT_EQ(0, bind_with(self->vf[0], self->iommufd, token, &id));
-	ASSERT_EQ(0, set_token(self->pf, wrong));
-	EXPECT_EQ(-EACCES, bind_with(self->vf[1], self->iommufd, token, &id));
-	EXPECT_EQ(0, bind_with(self->vf[1], self->iommufd, wrong, &id));
+	ASSERT_EQ(0, bind_with(self->f.vf[0], self->f.iommufd, token, &id));
+	ASSERT_EQ(0, set_token(self->f.pf, wrong));
+	EXPECT_EQ(-EACCES, bind_with(self->f.vf[1], self->f.iommufd, token, &id));
+	EXPECT_EQ(0, bind_with(self->f.vf[1], self->f.iommufd, wrong, &id));
 	/* a function has none to set */
-	EXPECT_EQ(-ENOTTY, set_token(self->vf[0], token));
-	ASSERT_EQ(0, set_token(self->pf, token));
+	EXPECT_EQ(-ENOTTY, set_token(self->f.vf[0], token));
+	ASSERT_EQ(0, set_token(self->f.pf, token));
 }
 
 /* As long as a function is in use the physical one is only for who knows the token */
@@ -156,61 +174,64 @@ TEST_F(sriov, physical_function_is_closed_and_opened_again)
 {
 	uint32_t id, ioas;
 
-	ASSERT_EQ(0, bind_with(self->vf[0], self->iommufd, token, &id));
-	ASSERT_EQ(0, ioas_alloc(self->iommufd, &ioas));
-	close(self->pf);
-	self->pf = node_open(self->pf_bdf);
-	ASSERT_LE(0, self->pf);
-	EXPECT_EQ(-EACCES, bind_with(self->pf, self->iommufd, NULL, &id));
-	EXPECT_EQ(-EACCES, bind_with(self->pf, self->iommufd, wrong, &id));
+	/* to close it resets it, which takes its functions away */
+	functions_close(_metadata, &self->f);
+	functions_open(_metadata, &self->f, "\n");
+	ASSERT_EQ(0, bind_with(self->f.vf[0], self->f.iommufd, token, &id));
+	ASSERT_EQ(0, ioas_alloc(self->f.iommufd, &ioas));
+	close(self->f.pf);
+	self->f.pf = node_open(self->f.pf_bdf);
+	ASSERT_LE(0, self->f.pf);
+	EXPECT_EQ(-EACCES, bind_with(self->f.pf, self->f.iommufd, NULL, &id));
+	EXPECT_EQ(-EACCES, bind_with(self->f.pf, self->f.iommufd, wrong, &id));
 	/* the other function is not in use, and its token is still the same */
-	EXPECT_EQ(-EACCES, bind_with(self->vf[1], self->iommufd, wrong, &id));
-	EXPECT_EQ(0, bind_with(self->vf[1], self->iommufd, token, &id));
-	EXPECT_EQ(0, vfio_attach(self->vf[0], ioas, NULL));
-	EXPECT_EQ(0, bind_with(self->pf, self->iommufd, token, &self->pf_id));
+	EXPECT_EQ(-EACCES, bind_with(self->f.vf[1], self->f.iommufd, wrong, &id));
+	EXPECT_EQ(0, bind_with(self->f.vf[1], self->f.iommufd, token, &id));
+	EXPECT_EQ(0, vfio_attach(self->f.vf[0], ioas, NULL));
+	EXPECT_EQ(0, bind_with(self->f.pf, self->f.iommufd, token, &self->f.pf_id));
 
 	/* in nobody's hands but his, a physical function takes any token for the next ones */
 	for (int i = 0; i < VFS; i++)
-		close(self->vf[i]);
-	close(self->pf);
-	self->pf = node_open(self->pf_bdf);
-	ASSERT_LE(0, self->pf);
-	EXPECT_EQ(0, bind_with(self->pf, self->iommufd, wrong, &self->pf_id));
+		close(self->f.vf[i]);
+	close(self->f.pf);
+	self->f.pf = node_open(self->f.pf_bdf);
+	ASSERT_LE(0, self->f.pf);
+	EXPECT_EQ(0, bind_with(self->f.pf, self->f.iommufd, wrong, &self->f.pf_id));
 	for (int i = 0; i < VFS; i++) {
-		self->vf[i] = node_open(self->vf_bdf[i]);
-		ASSERT_LE(0, self->vf[i]);
+		self->f.vf[i] = node_open(self->f.vf_bdf[i]);
+		ASSERT_LE(0, self->f.vf[i]);
 	}
-	EXPECT_EQ(-EACCES, bind_with(self->vf[0], self->iommufd, token, &id));
-	EXPECT_EQ(0, bind_with(self->vf[0], self->iommufd, wrong, &id));
+	EXPECT_EQ(-EACCES, bind_with(self->f.vf[0], self->f.iommufd, token, &id));
+	EXPECT_EQ(0, bind_with(self->f.vf[0], self->f.iommufd, wrong, &id));
 }
 
 TEST_F(sriov, function_is_attached_and_reset)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
 	uint8_t *mem = small_pages(PAGE);
-	uint32_t ioas[2], id, hwpt;
+	uint32_t ioas[2], id;
 
 	ASSERT_NE(NULL, mem);
 	for (int i = 0; i < 2; i++) {
-		ASSERT_EQ(0, ioas_alloc(self->iommufd, &ioas[i]));
-		ASSERT_EQ(0, ioas_map_at(self->iommufd, ioas[i], mem, PAGE, IOVA));
+		ASSERT_EQ(0, ioas_alloc(self->f.iommufd, &ioas[i]));
+		ASSERT_EQ(0, ioas_map_at(self->f.iommufd, ioas[i], mem, PAGE, IOVA));
 	}
 	for (int i = 0; i < VFS; i++) {
-		ASSERT_EQ(0, bind_with(self->vf[i], self->iommufd, token, &id));
-		ASSERT_EQ(0, vfio_attach(self->vf[i], ioas[0], NULL));
+		ASSERT_EQ(0, bind_with(self->f.vf[i], self->f.iommufd, token, &id));
+		ASSERT_EQ(0, vfio_attach(self->f.vf[i], ioas[0], NULL));
 	}
-	ASSERT_EQ(0, iommu_call(self->vf[0], VFIO_DEVICE_GET_INFO, &info));
+	ASSERT_EQ(0, iommu_call(self->f.vf[0], VFIO_DEVICE_GET_INFO, &info));
 	EXPECT_TRUE(info.flags & VFIO_DEVICE_FLAGS_RESET);
-	EXPECT_EQ(0, iommu_call(self->vf[0], VFIO_DEVICE_RESET, NULL));
+	EXPECT_EQ(0, iommu_call(self->f.vf[0], VFIO_DEVICE_RESET, NULL));
 	/* it is where it was, and can go elsewhere without the others */
-	EXPECT_EQ(0, vfio_attach(self->vf[0], ioas[1], &hwpt));
-	EXPECT_EQ(-EBUSY, iommu_destroy(self->iommufd, hwpt));
-	EXPECT_EQ(-EBUSY, iommu_destroy(self->iommufd, ioas[0]));
-	EXPECT_EQ(0, vfio_detach(self->vf[1]));
-	EXPECT_EQ(0, iommu_destroy(self->iommufd, ioas[0]));
+	EXPECT_EQ(0, vfio_attach(self->f.vf[0], ioas[1], &id));
+	EXPECT_EQ(-EBUSY, iommu_destroy(self->f.iommufd, id));
+	EXPECT_EQ(-EBUSY, iommu_destroy(self->f.iommufd, ioas[0]));
+	EXPECT_EQ(0, vfio_detach(self->f.vf[1]));
+	EXPECT_EQ(0, iommu_destroy(self->f.iommufd, ioas[0]));
 	for (int i = 0; i < VFS; i++) {
-		close(self->vf[i]);
-		self->vf[i] = -1;
+		close(self->f.vf[i]);
+		self->f.vf[i] = -1;
 	}
 	munmap(mem, PAGE);
 	EXPECT_EQ(0, vm_pin_kb());
@@ -224,12 +245,12 @@ TEST_F(sriov, functions_are_in_the_way_of_a_hot_reset)
 		struct vfio_pci_dependent_device device[1 + VFS];
 	} answer;
 	struct vfio_pci_hot_reset reset = { .argsz = sizeof(reset) };
-	uint32_t id[1 + VFS] = { self->pf_id };
-	int fd[1 + VFS] = { self->pf, self->vf[0], self->vf[1] }, other = iommu_open();
+	uint32_t id[1 + VFS] = { self->f.pf_id };
+	int fd[1 + VFS] = { self->f.pf, self->f.vf[0], self->f.vf[1] }, other = iommu_open();
 
 	ASSERT_LE(0, other);
-	ASSERT_EQ(0, bind_with(self->vf[0], self->iommufd, token, &id[1]));
-	ASSERT_EQ(0, bind_with(self->vf[1], other, token, &id[2]));
+	ASSERT_EQ(0, bind_with(self->f.vf[0], self->f.iommufd, token, &id[1]));
+	ASSERT_EQ(0, bind_with(self->f.vf[1], other, token, &id[2]));
 	for (int i = 0; i <= VFS; i++) {
 		answer.info.argsz = sizeof(answer);
 		ASSERT_EQ(0, iommu_call(fd[i], VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &answer));
