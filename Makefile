@@ -19,12 +19,13 @@ CHECK_ARCHES := $(call given,ARCH)
 CHECK_MODES := $(call given,MODE)
 CHECK_KERNELS := $(call given,DEBUG)
 export CHECK_ARCHES CHECK_MODES CHECK_KERNELS
-CHECK_GROUPS := harness patches static abi kunit guest drivers
+CHECK_GROUPS := harness patches static abi kunit guest vmm drivers
 
 help:
 	@echo 'make run         the demonstration: an emulated device does DMA through /dev/iommu, every line checked'
 	@echo 'make check       every test; the last line is "N passed, N failed, N skipped"; T=name selects'
 	@echo 'make check-full  make check with longer random runs: the walker does 1,000,000 steps, not 200,000'
+	@echo 'make check-vmm   virtual machines inside the guest: QEMU as the client, devices passed through; LONG=1 all of them'
 	@echo 'make conformance upstream'"'"'s own selftests, from the newest kernel source that Debian has, on this kernel: a table'
 	@echo 'make kernel      build the test kernel; "make -s kernel" prints the path of its image as the last line'
 	@echo 'make shell       a guest with a shell on this terminal'
@@ -60,6 +61,9 @@ check:
 check-full:
 	@LONG=1 tests/check $(T)
 
+check-vmm:
+	@tests/check-vmm $(T)
+
 conformance:
 	@tests/conformance
 
@@ -72,4 +76,4 @@ deps:
 clean:
 	rm -rf build
 
-.PHONY: help run kernel shell gdb check check-full conformance refresh deps clean
+.PHONY: help run kernel shell gdb check check-full check-vmm conformance refresh deps clean

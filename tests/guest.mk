@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# The guest's programs: every tests/guest/*.c and every kselftest of the subsystem is one static program.
+# The guest's programs: every tests/guest/*.c and every kselftest of the subsystem is one static program. Those of tests/vmm
+# are for a guest that runs a virtual machine.
 # Called by tests/initramfs with ROOT, LINUX (the patched tree), OBJECTS (its object directory), OUT and CC.
 KSELFTESTS := $(LINUX)/tools/testing/selftests
 GUEST := $(wildcard $(ROOT)/tests/guest/*.c)
 TESTS := $(wildcard $(KSELFTESTS)/iommu/*.c)
-PROGRAMS := $(patsubst %.c,$(OUT)/%,$(notdir $(GUEST) $(TESTS)))
+VMM := $(wildcard $(ROOT)/tests/vmm/*.c)
+PROGRAMS := $(patsubst %.c,$(OUT)/%,$(notdir $(GUEST) $(TESTS) $(VMM)))
 
 # the headers of the kernel under test, not those of the machine that builds
 CFLAGS := -O2 -g0 -static -pthread -Wall -Wextra -isystem $(OBJECTS)/usr/include -MMD -MP
@@ -16,6 +18,10 @@ all: $(PROGRAMS)
 $(OUT)/%: $(ROOT)/tests/guest/%.c $(ROOT)/tests/guest.mk
 	@echo "  CC      $(notdir $@)"
 	@$(CC) $(CFLAGS) -MF $@.d -o $@ $<
+
+$(OUT)/%: $(ROOT)/tests/vmm/%.c $(ROOT)/tests/guest.mk
+	@echo "  CC      $(notdir $@)"
+	@$(CC) $(CFLAGS) $(KSELFTEST_CFLAGS) -I $(KSELFTESTS)/iommu -MF $@.d -o $@ $<
 
 $(OUT)/%: $(KSELFTESTS)/iommu/%.c $(ROOT)/tests/guest.mk
 	@echo "  CC      $(notdir $@)"
