@@ -417,11 +417,15 @@ static void test_mdev_dma_forget(struct vfio_device *vdev, u64 iova, u64 last)
 static int test_mdev_open(struct vfio_device *vdev)
 {
 	struct test_mdev *tm = to_test_mdev(vdev);
+	struct test_watch *watch;
 
 	memset(&tm->state, 0, sizeof(tm->state));
 	tm->keep = TEST_MDEV_KEEP_NONE;
-	tm->watch = test_watch_start(vdev->kvm);
-	return PTR_ERR_OR_ZERO(tm->watch);
+	watch = test_watch_start(vdev->kvm);
+	if (IS_ERR(watch))
+		return PTR_ERR(watch);
+	tm->watch = watch;
+	return 0;
 }
 
 static void test_mdev_close(struct vfio_device *vdev)
@@ -431,6 +435,8 @@ static void test_mdev_close(struct vfio_device *vdev)
 
 	mutex_lock(&tm->lock);
 	test_watch_stop(tm->watch);
+	/* An unmap may tell us still */
+	tm->watch = NULL;
 	unpin_range(tm, 0, U64_MAX, UINT_MAX);
 	list_for_each_entry_safe(shadow, next, &tm->shadows, entry) {
 		list_del(&shadow->entry);

@@ -74,7 +74,8 @@ int iommufd_open_as_container(struct inode *inode, struct file *file);
  * @unmap: [@iova, @last], inclusive, goes. When this returns, the device must have given back every page that it pinned
  *	   there. It may sleep, take the lock that the device holds around pinning, and unpin; it may not attach, detach
  *	   or destroy the access, and nobody may do so who holds a lock that it takes. Ranges in which the device has
- *	   pinned nothing are told as well. A device without this operation may copy but not pin.
+ *	   pinned nothing may be told as well, and all are once an address was looked up. A device without this
+ *	   operation may copy, but not pin or look up.
  */
 struct iommufd_access_ops {
 	void (*unmap)(void *data, unsigned long iova, unsigned long last);

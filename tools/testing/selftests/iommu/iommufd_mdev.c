@@ -60,6 +60,11 @@ FIXTURE_VARIANT_ADD(mdev, node)
 	.way = BY_NODE,
 };
 
+FIXTURE_VARIANT_ADD(mdev, group_on_iommufd)
+{
+	.way = BY_GROUP,
+};
+
 FIXTURE_SETUP(mdev)
 {
 	self->mem = patterned_memory();
@@ -166,6 +171,8 @@ TEST_F(mdev, says_why_it_does_not_pin)
 		/* the second half is read-only */
 		{ IOVA + 8 * PAGE, 1, MDEV_WRITE, -EPERM }, { IOVA + 8 * PAGE, 1, MDEV_BOTH, -EPERM },
 		{ IOVA + 6 * PAGE, 4, MDEV_BOTH, -EPERM },
+		/* and this can only be written */
+		{ IOVA + 12 * PAGE, 1, MDEV_BOTH, -EPERM }, { IOVA + 12 * PAGE, 1, MDEV_READ, -EPERM },
 		/* how many */
 		{ IOVA, 0, MDEV_READ, -EINVAL }, { IOVA, 513, MDEV_READ, -E2BIG },
 		{ IOVA, UINT32_MAX / 2, MDEV_READ, -E2BIG },
@@ -177,6 +184,7 @@ TEST_F(mdev, says_why_it_does_not_pin)
 	ASSERT_EQ(0, MAP(0, 4, IOVA, TYPE1_RW));
 	ASSERT_EQ(0, MAP(6, 2, IOVA + 6 * PAGE, TYPE1_RW));
 	ASSERT_EQ(0, MAP(8, 2, IOVA + 8 * PAGE, TYPE1_READ));
+	ASSERT_EQ(0, MAP(12, 1, IOVA + 12 * PAGE, VFIO_DMA_MAP_FLAG_WRITE));
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		EXPECT_EQ_FOR(cases[i].rc, mdev_pin(m, cases[i].iova, cases[i].npages, NULL, cases[i].flags),
 			      "case %zu", i);
@@ -185,7 +193,8 @@ TEST_F(mdev, says_why_it_does_not_pin)
 	/* and these are all right */
 	EXPECT_EQ(0, mdev_pin(m, IOVA + 6 * PAGE, 4, self->mem + 6 * PAGE, MDEV_READ));
 	EXPECT_EQ(0, mdev_pin(m, IOVA + 6 * PAGE, 2, self->mem + 6 * PAGE, MDEV_BOTH));
-	EXPECT_EQ(4, pages_pinned());
+	EXPECT_EQ(0, mdev_pin(m, IOVA + 12 * PAGE, 1, self->mem + 12 * PAGE, MDEV_WRITE));
+	EXPECT_EQ(5, pages_pinned());
 }
 
 TEST_F(mdev, lets_go_when_memory_is_unmapped)
