@@ -630,6 +630,40 @@ TEST_F(noiommu, kill_in_the_middle_of_a_transfer)
 	munmap(mem, PAGE);
 }
 
+static void *take_driver_away(void *arg)
+{
+	char path[128];
+
+	pci_attr_path(path, sizeof(path), arg, "driver/unbind");
+	return (void *)(long)write_file(path, arg);
+}
+
+/* Who has it open keeps it, and all that is pinned for it, until he closes it. */
+TEST_F(noiommu, the_driver_goes_while_it_is_attached)
+{
+	pthread_t thread;
+	char node[64];
+	void *rc;
+
+	ASSERT_EQ(0, edu_one_cpu());
+	MAP_MEM(self);
+	ATTACH(self);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, take_driver_away, self->bdf));
+	while (vfio_node(self->bdf, node, sizeof(node)) != -ENOENT)
+		sleep_ms(10);
+	EXPECT_EQ(physical(self->mem), pa_of(self->iommufd, self->ioas, IOVA));
+	EXPECT_EQ(NPAGES, pages_pinned());
+	pattern_fill(self->mem, 128, 5);
+	EXPECT_EQ(0, edu_copy(&self->edu, physical(self->mem), physical(self->mem + PAGE), 128));
+	EXPECT_TRUE(pattern_is(self->mem + PAGE, 128, 5));
+	edu_close(&self->edu);
+	ASSERT_EQ(0, pthread_join(thread, &rc));
+	EXPECT_EQ(NULL, rc);
+	EXPECT_EQ(0, pages_pinned());
+	EXPECT_EQ(-EOPNOTSUPP, try_pa(self->iommufd, self->ioas, IOVA, PAGE));
+	EXPECT_EQ(0, edu_open_bound_at(&self->edu, self->bdf, self->iommufd));
+}
+
 /* ---- groups, in a container that is VFIO's own or an iommufd ---- */
 
 FIXTURE(container)

@@ -41,12 +41,14 @@ static inline int vfio_group_open(const char *bdf)
 {
 	char path[64], name[64];
 	int rc = pci_use_vfio(bdf), fd;
+	const char *kind;
 
 	if (!rc)
 		rc = pci_group(bdf);
 	if (rc < 0)
 		return rc;
-	snprintf(path, sizeof(path), "/dev/vfio/%s%d", pci_link(bdf, "iommu", name, sizeof(name)) ? "noiommu-" : "", rc);
+	kind = pci_link(bdf, "iommu", name, sizeof(name)) ? "noiommu-" : "";
+	snprintf(path, sizeof(path), "/dev/vfio/%s%d", kind, rc);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
