@@ -345,7 +345,10 @@ struct iommu_ioas_change_process {
  * @length: in: how far to look, not zero; out: bytes from @iova on that are physically contiguous, never more
  * @out_phys: physical address behind @iova
  *
- * A device without an IOMMU has to be given physical addresses. The answer holds until the mapping is removed.
+ * A device without an IOMMU has to be given physical addresses. While one is attached to an IOAS all that is mapped
+ * there stays in its place: the answer holds until the mapping is removed or the last such device leaves. Nothing stops
+ * the device then, so whoever unmaps has to stop it before. @length may reach behind what is mapped, and the answer over
+ * several mappings that lie side by side in the IOAS and in memory.
  *
  * - ``EPERM``: CAP_SYS_RAWIO is missing.
  * - ``ENOENT``: @iova is not mapped.
