@@ -211,9 +211,9 @@ enum iommufd_ioas_map_flags {
  * pinned. It remains reachable for devices when the process unmaps it from itself. What is mapped by one call is one
  * mapping, and leaves as one.
  *
- * What the process has mapped of a PCI device through VFIO can be mapped too, so that other devices reach it, if it lies
- * in one such mapping. Nothing is pinned or charged. It is taken back when the device is reset, stops answering or is
- * closed: the mapping stays until the unmap then, and leads nowhere.
+ * What the process has mapped of a PCI device through VFIO can be mapped too, so that other devices reach it, if it
+ * lies in one such mapping. Nothing is pinned or charged. It is taken back when the device is reset, stops answering
+ * or is closed: the mapping stays until the unmap then, and leads nowhere.
  *
  * - ``EEXIST``: a part of the range is mapped already.
  * - ``EINVAL``: the range is misaligned, empty, or not usable in this IOAS; or no right was asked for.
@@ -346,9 +346,9 @@ struct iommu_ioas_change_process {
  * @out_phys: physical address behind @iova
  *
  * A device without an IOMMU has to be given physical addresses. While one is attached to an IOAS all that is mapped
- * there stays in its place: the answer holds until the mapping is removed or the last such device leaves. Nothing stops
- * the device then, so whoever unmaps has to stop it before. @length may reach behind what is mapped, and the answer over
- * several mappings that lie side by side in the IOAS and in memory.
+ * there stays in its place: the answer holds until the mapping is removed or the last such device leaves. Nothing
+ * stops the device then, so whoever unmaps has to stop it before. @length may reach behind what is mapped, and the
+ * answer over several mappings that lie side by side in the IOAS and in memory.
  *
  * - ``EPERM``: CAP_SYS_RAWIO is missing.
  * - ``ENOENT``: @iova is not mapped.
