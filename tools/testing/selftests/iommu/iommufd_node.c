@@ -342,6 +342,77 @@ TEST_F(reset, groups_are_as_they_were)
 	type1_close(&t);
 }
 
+/* ---- hot reset of what is not one group ---- */
+
+#define UNSAFE_MODE	"/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
+
+FIXTURE(strangers)
+{
+	int iommufd[2];
+	struct edu edu[2];
+	char bdf[2][16];
+};
+
+/* Two devices on a bus that the IOMMU does not cover: VFIO has a group for each. Each is in a context of its own. */
+FIXTURE_SETUP(strangers)
+{
+	char bdf[16], name[64];
+	int found = 0;
+
+	for (unsigned int nth = 0; found < 2 && !edu_find(nth, bdf); nth++)
+		if (pci_link(bdf, "iommu", name, sizeof(name)))
+			memcpy(self->bdf[found++], bdf, sizeof(bdf));
+	if (found < 2)
+		SKIP(return, "no device without an IOMMU");
+	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
+	for (int i = 0; i < 2; i++) {
+		self->iommufd[i] = iommu_open();
+		ASSERT_LE(0, self->iommufd[i]);
+		ASSERT_EQ(0, edu_open_bound_at(&self->edu[i], self->bdf[i], self->iommufd[i]));
+	}
+}
+
+FIXTURE_TEARDOWN(strangers)
+{
+	for (int i = 0; i < 2; i++) {
+		edu_close(&self->edu[i]);
+		close(self->iommufd[i]);
+	}
+	EXPECT_EQ(0, write_file(UNSAFE_MODE, "N"));
+}
+
+TEST_F(strangers, bus_is_reset_by_who_has_all_of_it)
+{
+	struct reset_info answer;
+
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, hot_reset_info(self->edu[i].fd, &answer));
+		EXPECT_EQ(DEV_ID, answer.info.flags);
+		ASSERT_EQ(2, answer.info.count);
+		EXPECT_EQ(self->edu[i].id, answer.device[i].devid);
+		EXPECT_EQ(VFIO_PCI_DEVID_NOT_OWNED, (int)answer.device[!i].devid);
+		ASSERT_EQ(0, set_mark(self->bdf[i], 0x5a5a));
+	}
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(-EINVAL, hot_reset(self->edu[i].fd));
+
+	/* nor is one his that nobody has opened */
+	edu_close(&self->edu[1]);
+	ASSERT_EQ(0, hot_reset_info(self->edu[0].fd, &answer));
+	EXPECT_EQ(DEV_ID, answer.info.flags);
+	EXPECT_EQ(VFIO_PCI_DEVID_NOT_OWNED, (int)answer.device[1].devid);
+	EXPECT_EQ(-EINVAL, hot_reset(self->edu[0].fd));
+	EXPECT_EQ(0x5a5a, mark_of(self->bdf[0]));
+
+	ASSERT_EQ(0, edu_open_bound_at(&self->edu[1], self->bdf[1], self->iommufd[0]));
+	ASSERT_EQ(0, hot_reset_info(self->edu[0].fd, &answer));
+	EXPECT_EQ(DEV_ID | OWNED, answer.info.flags);
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(self->edu[i].id, answer.device[i].devid);
+	EXPECT_EQ(0, hot_reset(self->edu[1].fd));
+	EXPECT_EQ(0, mark_of(self->bdf[0]));
+}
+
 /* ---- bus mastering, fdinfo ---- */
 
 FIXTURE(device)
