@@ -3,9 +3,9 @@
  * iommu-reset - a device that is being reset keeps the translation that it has
  *
  * To switch a group from one domain to another its devices are told to forget what they remember of the old one, and
- * registers in their configuration space may be written. A device that is being reset does neither: the invalidation
- * would be waited for in vain, and what was written is lost. So the two exclude each other: a reset waits for the switch
- * that goes on, and as long as it lasts the devices of its group are attached nowhere else.
+ * registers in their configuration space may be written. A device that is being reset takes no notice: the invalidation
+ * would be waited for in vain, and what was written is lost. So the two exclude each other: a reset waits for the
+ * switch that goes on, and as long as it lasts the devices of its group are attached nowhere else.
  *
  * Locking: group->mutex covers group->resets. It is taken inside the lock of the device, and not held during a reset.
  */
@@ -18,8 +18,8 @@
  * iommu_device_begin_reset() - Let a device keep its translation while it is reset
  * @dev: device of any group or of none, whose lock is held
  *
- * Until iommu_device_end_reset() nobody attaches or replaces anything for its group; who detaches waits. Resets of several
- * devices of a group may go on at once.
+ * Until iommu_device_end_reset() nobody attaches or replaces anything for its group; who detaches waits. Resets of
+ * several devices of a group may go on at once.
  *
  * Context: May sleep. Takes group->mutex.
  */
@@ -66,7 +66,6 @@ EXPORT_SYMBOL_GPL(iommu_device_end_reset);
  * Context: May sleep. On return group->mutex is held.
  */
 void iommu_group_lock_unreset(struct iommu_group *group)
-	__acquires(&group->mutex)
 {
 	mutex_lock(&group->mutex);
 	while (group->resets) {

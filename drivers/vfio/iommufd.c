@@ -218,8 +218,8 @@ EXPORT_SYMBOL_GPL(vfio_iommufd_by_node);
  * @device: any device of the same set
  *
  * Context: dev_set->lock held.
- * Return: the id of @device in the caller's iommufd; VFIO_PCI_DEVID_OWNED if it has none, but a device of its group has;
- * else VFIO_PCI_DEVID_NOT_OWNED.
+ * Return: the id of @device in the caller's iommufd; VFIO_PCI_DEVID_OWNED if it has none, but a device of its group
+ * has; else VFIO_PCI_DEVID_NOT_OWNED.
  */
 int vfio_iommufd_reset_id(struct vfio_device *caller, struct vfio_device *device)
 {
