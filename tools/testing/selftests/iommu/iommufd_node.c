@@ -314,32 +314,40 @@ TEST_F(reset, process_is_killed_while_it_resets)
 }
 
 /* Through its group a device is told groups, and shows files of groups, as ever */
-TEST_F(reset, groups_are_as_they_were)
+static void reset_through_group(struct __test_metadata *_metadata, struct edu *edu, int container)
 {
 	struct reset_info answer;
 	struct edu second;
 	struct type1 t;
-	int rc;
 
 	for (int i = 0; i < 2; i++)
-		edu_close(&self->edu[i]);
-	rc = type1_open(&t, type1_container_open(), VFIO_TYPE1v2_IOMMU, EDU_BRIDGED);
-	ASSERT_EQ(0, rc) TH_LOG("%s: %s", VFIO_CONTAINER, strerror(-rc));
+		edu_close(&edu[i]);
+	ASSERT_EQ(0, type1_open(&t, container, VFIO_TYPE1v2_IOMMU, EDU_BRIDGED));
 	ASSERT_EQ(0, hot_reset_info(t.edu.fd, &answer));
 	EXPECT_EQ(0, answer.info.flags);
 	ASSERT_EQ(2, answer.info.count);
 	for (int i = 0; i < 2; i++)
-		EXPECT_EQ(pci_group(self->edu[i].bdf), answer.device[i].group_id);
+		EXPECT_EQ(pci_group(edu[i].bdf), answer.device[i].group_id);
 	EXPECT_EQ(-EINVAL, hot_reset(t.edu.fd));
 	EXPECT_EQ(-EINVAL, hot_reset_with(t.edu.fd, 1, t.edu.fd));
 	EXPECT_EQ(-EINVAL, hot_reset_with(t.edu.fd, 1, t.container));
 	/* a node of a device of the group, which cannot be bound meanwhile */
-	ASSERT_EQ(0, edu_open_at(&second, self->edu[1].bdf));
+	ASSERT_EQ(0, edu_open_at(&second, edu[1].bdf));
 	EXPECT_EQ(-EINVAL, hot_reset_with(t.edu.fd, 1, second.fd));
 	edu_close(&second);
 	EXPECT_EQ(0, hot_reset_with(t.edu.fd, 1, t.group));
 	EXPECT_EQ(0, edu_wait(&t.edu));
 	type1_close(&t);
+}
+
+TEST_F(reset, groups_are_as_they_were)
+{
+	reset_through_group(_metadata, self->edu, type1_container_open());
+}
+
+TEST_F(reset, groups_with_an_iommufd_are_as_they_were)
+{
+	reset_through_group(_metadata, self->edu, iommu_open());
 }
 
 /* ---- hot reset of what is not one group ---- */
