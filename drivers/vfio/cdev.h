@@ -27,13 +27,13 @@ long vfio_device_ioctl(struct vfio_device *device, unsigned int cmd, unsigned lo
 /**
  * struct vfio_iommufd_kind - What it means for one kind of device to be in the hands of an iommufd
  * @bind: hand @device to @ictx, which knows it as @devid from then on. Called with dev_set->lock held.
- *	  Return: 0, or -errno with nothing changed.
+ *	  The answer is 0, or -errno with nothing changed.
  * @unbind: take @device back, attached or not. It may wait for user space, so dev_set->lock is not held; the device
  *	    stays marked as bound meanwhile.
  * @attach: attach @device, or replace what it is attached to, as iommufd_device_attach() with no condition. @report is
  *	    told what it ends up with, before anything changes; it may be NULL.
- *	    Return: 0, or -errno with nothing changed; -EOPNOTSUPP for a PASID on a device without.
- * @detach: undo @attach. Return: 0, also when it was not attached; -EOPNOTSUPP for a PASID on a device without.
+ *	    The answer is 0, or -errno with nothing changed; -EOPNOTSUPP for a PASID on a device without.
+ * @detach: undo @attach. The answer is 0, also when it was not attached, or -EOPNOTSUPP for a PASID on a device without.
  *
  * @attach and @detach run side by side with themselves and each other; @unbind does not run beside them.
  */

@@ -67,8 +67,10 @@ static const struct file_operations iommufd_fops = {
  */
 int iommufd_open_as_container(struct inode *inode, struct file *file)
 {
+	const struct file_operations *fops = &iommufd_fops;
+
 	/* Our caller could not be running if this module were going */
-	replace_fops(file, fops_get(&iommufd_fops));
+	replace_fops(file, fops_get(fops));
 	return iommufd_fops_open(inode, file);
 }
 EXPORT_SYMBOL_GPL(iommufd_open_as_container);
