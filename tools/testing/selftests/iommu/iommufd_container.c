@@ -299,7 +299,7 @@ static void ask_extensions(int container, int *extensions)
 {
 	for (int i = 0; i < 12; i++)
 		extensions[i] = type1_extension(container, i);
-	/* what only VFIO's own says: nesting, of which it has no more than the name; new addresses for the same memory */
+	/* what only VFIO's own says: nesting, of which it has only the name; new addresses for the same memory */
 	extensions[VFIO_TYPE1_NESTING_IOMMU] = 0;
 	extensions[VFIO_UPDATE_VADDR] = 0;
 	/* and no-IOMMU mode is told when it is on */
@@ -607,9 +607,7 @@ TEST_F(group, device_is_removed)
 
 		ASSERT_LE(0, event);
 		ASSERT_EQ(0, enter_state(now, self->group, self->iommufd, &edu, self->mem, self->bdf));
-		if (now >= DEVICE_OPEN) {
-			ASSERT_EQ(0, edu_event(&edu, VFIO_PCI_REQ_IRQ_INDEX, event));
-		}
+		ASSERT_EQ(0, now >= DEVICE_OPEN ? edu_event(&edu, VFIO_PCI_REQ_IRQ_INDEX, event) : 0);
 		pid = fork();
 		ASSERT_LE(0, pid);
 		if (!pid) {
@@ -642,8 +640,8 @@ TEST_F(group, device_is_removed)
 }
 
 /*
- * Each allocation and copy on the way into a container fails once, and to a second file of the device. Opening the first
- * one asks ACPI for the device's interrupt, and the interpreter there frees twice when it runs out of memory.
+ * Each allocation and copy on the way into a container fails once, and to a second file of the device. Opening the
+ * first one asks ACPI for the device's interrupt, and the interpreter there frees twice when it runs out of memory.
  */
 TEST_F(group, that_fails_is_as_before)
 {
