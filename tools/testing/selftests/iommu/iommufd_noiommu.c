@@ -75,6 +75,21 @@ static uint64_t physical(const void *va)
 	return entry >> 63 ? (entry & ((1UL << 55) - 1)) * PAGE + to_u64(va) % PAGE : 0;
 }
 
+/*
+ * A device that is on before its driver comes stays on when it is closed. Otherwise the ACPI code of its host bridge would
+ * compute at each open and each close which interrupt is whose, which takes half a minute with all checkers of the kernel.
+ */
+static int find_device(char bdf[16])
+{
+	char path[128], driver[64];
+	int rc = edu_find_noiommu(bdf);
+
+	if (rc || !pci_driver(bdf, driver, sizeof(driver)))
+		return rc;
+	pci_attr_path(path, sizeof(path), bdf, "enable");
+	return write_file(path, "1");
+}
+
 FIXTURE(noiommu)
 {
 	char bdf[16];
@@ -86,7 +101,7 @@ FIXTURE(noiommu)
 
 FIXTURE_SETUP(noiommu)
 {
-	if (edu_find_noiommu(self->bdf))
+	if (find_device(self->bdf))
 		SKIP(return, NO_DEVICE);
 	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
 	self->iommufd = iommu_open();
@@ -692,7 +707,7 @@ FIXTURE_VARIANT_ADD(container, iommufd)
 
 FIXTURE_SETUP(container)
 {
-	if (edu_find_noiommu(self->bdf))
+	if (find_device(self->bdf))
 		SKIP(return, NO_DEVICE);
 	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
 	self->container = open(variant->file, O_RDWR | O_CLOEXEC);
