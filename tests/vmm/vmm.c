@@ -2,13 +2,14 @@
 /*
  * vmm - QEMU as a client: a virtual machine with two devices passed through, and what it goes through
  *
- * usage: vmm-WAY-PAGES-ACCELERATOR	its name says which virtual machine
+ * usage: vmm-WAY-PAGES-ACCELERATOR[-short]	its name says which virtual machine
  *
  *	WAY		node: QEMU opens /dev/iommu and the device nodes. passed: it gets both as open files, and has no
  *			rights of its own. type1: it opens /dev/vfio/vfio and the groups. compat: the same, but
  *			/dev/vfio/vfio is a name of /dev/iommu. hidden: and here VFIO opens an iommufd for it.
  *	PAGES		small: its memory is in pages of 4 KiB; huge: of 2 MiB
  *	ACCELERATOR	kvm or tcg
+ *	short		it boots once, and that is all
  *
  * The machine boots, is reset and boots again; then its NVMe controller is unplugged, plugged in again, and taken away
  * by the host. In the end both devices are the host's, which finds on the disk what the virtual machine wrote. Inside,
@@ -53,6 +54,8 @@ struct buffer {
  * @compat: /dev/vfio/vfio is a name of /dev/iommu
  * @hidden: VFIO makes an iommufd of each container
  * @huge: memory of the machine in huge pages
+ * @brief: it boots once only
+ * @taken: the host takes the controller away
  * @accelerator: argument of QEMU
  * @nvme: PCI address
  * @edu: PCI address
@@ -63,7 +66,8 @@ struct buffer {
  * @checks: results of the machine since it was asked for them
  */
 struct vmm {
-	bool iommufd, passed, compat, hidden, huge;
+	bool iommufd, passed, compat, hidden, huge, brief;
+	bool taken;
 	const char *accelerator;
 	char nvme[16], edu[16];
 	pid_t pid;
@@ -336,8 +340,13 @@ static bool hear(struct vmm *vmm, enum stream stream, char *line)
 	}
 	printf("# %s: %s\n", names[stream], line);
 	fflush(stdout);
-	/* asked to let a device go, it asks the machine; asked again 10 seconds later, it says that it did */
-	if (stream == COMPLAINTS && !strstr(line, "already in the process of unplug"))
+	/*
+	 * Asked to let a device go, QEMU asks the machine; asked again 10 seconds later, it says that it did. Then it
+	 * closes the device before it takes the group out of the container, and that has been done when the device of
+	 * the group is gone first.
+	 */
+	if (stream == COMPLAINTS && !(vmm->taken && (strstr(line, "already in the process of unplug") ||
+						     strstr(line, "error disconnecting group"))))
 		vmm->complaints++;
 	return false;
 }
@@ -450,6 +459,7 @@ static bool taken_away(struct vmm *vmm)
 	pid_t child = fork();
 	int status;
 
+	vmm->taken = true;
 	if (!child)
 		_exit(pci_unbind(vmm->nvme) ? 1 : 0);
 	return unplugged(vmm) && waitpid(child, &status, 0) == child && !status;
@@ -470,7 +480,24 @@ static void plug_again(struct vmm *vmm)
 	ask(vmm, command);
 }
 
-/* returns at the first thing that makes the rest meaningless */
+/* returns at the first thing that makes the rest meaningless, as does live() */
+static bool go_through_everything(struct vmm *vmm)
+{
+	ask(vmm, "{\"execute\":\"system_reset\"}\n");
+	if (!wait_for_checks(vmm, "over", 10, "the machine is reset, boots and uses its devices"))
+		return false;
+
+	ask(vmm, "{\"execute\":\"device_del\",\"arguments\":{\"id\":\"nvme\"}}\n");
+	if (!check(unplugged(vmm), "the controller is unplugged"))
+		return false;
+	check(!bind_here(vmm->nvme), "its node is free");
+	plug_again(vmm);
+	if (!wait_for_checks(vmm, "back", 4, "the controller is plugged in and used again"))
+		return false;
+	check(taken_away(vmm), "the controller is given back when the host asks for it");
+	return true;
+}
+
 static void live(struct vmm *vmm)
 {
 	if (!check(start_qemu(vmm), "QEMU starts"))
@@ -480,31 +507,20 @@ static void live(struct vmm *vmm)
 		return;
 	check(holds(vmm->pid, "/dev/iommu") == (vmm->iommufd || vmm->compat) &&
 	      holds(vmm->pid, "/dev/vfio/devices/") == vmm->iommufd, "QEMU works with the files that it should");
-
-	ask(vmm, "{\"execute\":\"system_reset\"}\n");
-	if (!wait_for_checks(vmm, "over", 10, "the machine is reset, boots and uses its devices"))
+	if (!vmm->brief && !go_through_everything(vmm))
 		return;
-
-	ask(vmm, "{\"execute\":\"device_del\",\"arguments\":{\"id\":\"nvme\"}}\n");
-	if (!check(unplugged(vmm), "the controller is unplugged"))
-		return;
-	check(!bind_here(vmm->nvme), "its node is free");
-	plug_again(vmm);
-	if (!wait_for_checks(vmm, "back", 4, "the controller is plugged in and used again"))
-		return;
-	check(taken_away(vmm), "the controller is given back when the host asks for it");
 	check(stopped(vmm), "QEMU ends well");
 	vmm->pid = 0;
 }
 
 int main(int argc, char **argv)
 {
-	char way[16] = "", pages[16] = "", accelerator[16] = "";
+	char way[16] = "", pages[16] = "", accelerator[16] = "", length[16] = "";
 	struct vmm vmm = { .accelerator = accelerator };
 	int before, after;
 
-	if (sscanf(argv[0], "vmm-%15[a-z]-%15[a-z]-%15[a-z]", way, pages, accelerator) != 3) {
-		fprintf(stderr, "usage: vmm-{node|passed|type1|compat|hidden}-{small|huge}-{kvm|tcg}\n");
+	if (sscanf(argv[0], "vmm-%15[^-]-%15[^-]-%15[^-]-%15s", way, pages, accelerator, length) < 3) {
+		fprintf(stderr, "usage: vmm-{node|passed|type1|compat|hidden}-{small|huge}-{kvm|tcg}[-short]\n");
 		return 2;
 	}
 	vmm.passed = !strcmp(way, "passed");
@@ -512,6 +528,7 @@ int main(int argc, char **argv)
 	vmm.compat = !strcmp(way, "compat");
 	vmm.hidden = !strcmp(way, "hidden");
 	vmm.huge = !strcmp(pages, "huge");
+	vmm.brief = !strcmp(length, "short");
 
 	if (!check(find_devices(&vmm), "the host has the devices"))
 		return 1;
@@ -540,7 +557,7 @@ int main(int argc, char **argv)
 	after = -1;
 	if (check(!pci_use_host(vmm.nvme) && !pci_use_host(vmm.edu), "the host takes the devices back"))
 		after = disk_writes();
-	check(after == before + 3, "the host finds on the disk what the machine wrote");
+	check(after == before + (vmm.brief ? 1 : 3), "the host finds on the disk what the machine wrote");
 	printf("1..%d\n", checks_passed + checks_failed);
 	return checks_failed ? 1 : 0;
 }
