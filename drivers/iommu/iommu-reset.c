@@ -50,8 +50,11 @@ void iommu_device_end_reset(struct device *dev)
 		return;
 	mutex_lock(&group->mutex);
 	/* An IOMMU that was found meanwhile has made the group */
-	if (group->resets && !--group->resets)
+	if (group->resets && !--group->resets) {
+		/* Who begins to wait is seen, or sees that it is over; pairs with set_current_state() there */
+		smp_mb();
 		wake_up_var(&group->resets);
+	}
 	mutex_unlock(&group->mutex);
 	iommu_group_put(group);
 }
