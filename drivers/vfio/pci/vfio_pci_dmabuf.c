@@ -300,6 +300,8 @@ static void set_blocked(struct vfio_pci_core_device *vdev, bool blocked)
 		if (blocked)
 			dma_buf_move_notify(buffer->dmabuf);
 		dma_resv_unlock(buffer->dmabuf->resv);
+		/* A user can have as many of them as files */
+		cond_resched();
 	}
 }
 
