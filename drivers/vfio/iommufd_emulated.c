@@ -34,6 +34,7 @@ static void tell_of_pins(struct vfio_device *device, unsigned long iova, unsigne
 			break;
 		page = end + 1;
 		end = last;
+		cond_resched();
 	}
 }
 
