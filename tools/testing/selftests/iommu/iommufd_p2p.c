@@ -505,6 +505,39 @@ TEST_F(p2p, each_failure_leaves_nothing)
 	EXPECT_TRUE(REACHES(BAR));
 }
 
+/* ---- a program that knows groups and a container only ---- */
+
+TEST(groups_in_a_container_of_an_iommufd)
+{
+	uint8_t *mem = small_pages(MEM_SIZE);
+	struct edu target = { .fd = -1 };
+	struct type1 t;
+	char bdf[16];
+	long faults;
+	int group;
+
+	ASSERT_NE(NULL, mem);
+	ASSERT_EQ(0, type1_open(&t, iommu_open(), VFIO_TYPE1v2_IOMMU, EDU_ALONE));
+	ASSERT_EQ(0, edu_find(EDU_ALONE_TOO, bdf));
+	group = vfio_group_open(bdf);
+	ASSERT_LE(0, group);
+	ASSERT_EQ(0, vfio_group_set_container(group, t.container));
+	ASSERT_EQ(0, edu_open_in_group(&target, group, bdf));
+	ASSERT_EQ(0, type1_map(t.container, mem, MEM_SIZE, MEM, TYPE1_RW));
+	ASSERT_EQ(0, type1_map(t.container, target.bar, BAR_SIZE, BAR, TYPE1_RW));
+	EXPECT_EQ(EDU_ID, dma_read(&t.edu, mem, BAR));
+
+	edu_close(&target);
+	faults = iommu_fault_count();
+	EXPECT_NE(EDU_ID, dma_read(&t.edu, mem, BAR));
+	EXPECT_TRUE(iommu_fault_seen(faults));
+	EXPECT_EQ(MEM_SIZE + BAR_SIZE, type1_unmap_all(t.container));
+	close(group);
+	type1_close(&t);
+	munmap(mem, MEM_SIZE);
+	EXPECT_EQ(0, pages_pinned());
+}
+
 /* ---- what is refused ---- */
 
 FIXTURE(bar)
@@ -886,6 +919,83 @@ TEST_F(ram, has_a_small_bar)
 	ASSERT_LE(0, buf);
 	EXPECT_EQ(0, ioas_map_file_at(self->iommufd, self->ioas, buf, 0, PAGE, BAR));
 	close(buf);
+}
+
+/* ---- a device with power states and a reset of its own ---- */
+
+#define NVME		"v00001B36d00000010"
+#define NVME_SIZE	(2 * PAGE)
+
+/* Offset of the capability @id in configuration space, or 0 */
+static uint8_t pci_capability(struct edu *device, uint8_t id)
+{
+	uint8_t at = PCI_CAPABILITY_LIST, entry[2];
+
+	if (pread(device->fd, &at, 1, device->config_offset + at) != 1)
+		return 0;
+	while (at && pread(device->fd, entry, 2, device->config_offset + at) == 2 && entry[0] != id)
+		at = entry[1];
+	return at;
+}
+
+/* Sets some of the bits under @mask in a register of 16 bits of a capability. */
+static int capability_write(struct edu *device, uint8_t id, unsigned int reg, uint16_t mask, uint16_t bits)
+{
+	uint64_t at = device->config_offset + pci_capability(device, id) + reg;
+	uint16_t val;
+
+	if (pread(device->fd, &val, 2, at) != 2)
+		return -errno;
+	val = (val & ~mask) | bits;
+	return pwrite(device->fd, &val, 2, at) == 2 ? 0 : -errno;
+}
+
+TEST_F(ram, is_blocked_when_its_device_sleeps_or_resets_itself)
+{
+	struct edu *nvme = &self->ram;
+	struct vfio_region_info info;
+	uint64_t iova, other;
+	uint32_t caps;
+	uint8_t *bar;
+	int rc;
+
+	if (pci_find(NVME, 0, self->bdf))
+		SKIP(return, "no controller with power states");
+	ASSERT_EQ(0, edu_open_at(nvme, self->bdf));
+	ASSERT_EQ(0, vfio_bind(nvme->fd, self->iommufd, &nvme->id));
+	ASSERT_EQ(0, vfio_region(nvme->fd, VFIO_PCI_CONFIG_REGION_INDEX, &info));
+	nvme->config_offset = info.offset;
+	ASSERT_EQ(0, edu_set_command(nvme, PCI_COMMAND_MEMORY, 0));
+	ASSERT_EQ(0, vfio_region(nvme->fd, VFIO_PCI_BAR0_REGION_INDEX, &info));
+	bar = mmap(NULL, NVME_SIZE, PROT_READ, MAP_SHARED, nvme->fd, info.offset);
+	ASSERT_NE(MAP_FAILED, (void *)bar);
+	caps = __atomic_load_n((uint32_t *)bar, __ATOMIC_SEQ_CST);
+	ASSERT_NE(0, caps);
+
+	for (int round = 0; round < 2; round++) {
+		const bool sleeps = !round;
+		long faults;
+
+		ASSERT_EQ(0, ioas_map(self->iommufd, self->ioas, bar, NVME_SIZE, &iova, IOMMU_IOAS_MAP_READABLE));
+		EXPECT_EQ_FOR(caps, dma_read(&self->edu, self->mem, iova), "round %d", round);
+		rc = sleeps ? capability_write(nvme, PCI_CAP_ID_PM, PCI_PM_CTRL, PCI_PM_CTRL_STATE_MASK, 3) :
+			      capability_write(nvme, PCI_CAP_ID_EXP, PCI_EXP_DEVCTL, 0, PCI_EXP_DEVCTL_BCR_FLR);
+		ASSERT_EQ_FOR(0, rc, "round %d", round);
+		faults = iommu_fault_count();
+		EXPECT_NE(caps, dma_read(&self->edu, self->mem, iova));
+		EXPECT_TRUE_FOR(iommu_fault_seen(faults), "round %d", round);
+		if (sleeps) {
+			EXPECT_EQ(-ENODEV, ioas_map(self->iommufd, self->ioas, bar, NVME_SIZE, &other,
+						    IOMMU_IOAS_MAP_READABLE));
+			ASSERT_EQ(0, capability_write(nvme, PCI_CAP_ID_PM, PCI_PM_CTRL, PCI_PM_CTRL_STATE_MASK, 0));
+		}
+		EXPECT_NE(caps, dma_read(&self->edu, self->mem, iova));
+		ASSERT_EQ(0, ioas_unmap(self->iommufd, self->ioas, iova, NVME_SIZE, NULL));
+	}
+	/* there again after the last reset, too */
+	ASSERT_EQ(0, ioas_map(self->iommufd, self->ioas, bar, NVME_SIZE, &iova, IOMMU_IOAS_MAP_READABLE));
+	EXPECT_EQ(caps, dma_read(&self->edu, self->mem, iova));
+	munmap(bar, NVME_SIZE);
 }
 
 TEST_HARNESS_MAIN
