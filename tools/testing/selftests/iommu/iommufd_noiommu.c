@@ -76,8 +76,9 @@ static uint64_t physical(const void *va)
 }
 
 /*
- * A device that is on before its driver comes stays on when it is closed. Otherwise the ACPI code of its host bridge would
- * compute at each open and each close which interrupt is whose, which takes half a minute with all checkers of the kernel.
+ * A device that is on before its driver comes stays on when it is closed. Otherwise the ACPI code of its host bridge
+ * would compute at each open and each close which interrupt is whose, which takes half a minute with all checkers of
+ * the kernel.
  */
 static int find_device(char bdf[16])
 {
