@@ -219,18 +219,23 @@ EXPORT_SYMBOL_GPL(vfio_iommufd_by_node);
  *
  * Context: dev_set->lock held.
  * Return: the id of @device in the caller's iommufd; VFIO_PCI_DEVID_OWNED if it has none, but a device of its group
- * has; else VFIO_PCI_DEVID_NOT_OWNED.
+ * has; else VFIO_PCI_DEVID_NOT_OWNED, also for one that is just coming or going.
  */
 int vfio_iommufd_reset_id(struct vfio_device *caller, struct vfio_device *device)
 {
 	struct iommufd_ctx *ictx = caller->iommufd_ctx;
+	bool owned;
 
 	lockdep_assert_held(&caller->dev_set->lock);
 
 	if (device->iommufd_ctx == ictx)
 		return device->iommufd_devid;
-	return iommufd_ctx_owns_group(ictx, device->group->iommu_group) ?
-	       VFIO_PCI_DEVID_OWNED : VFIO_PCI_DEVID_NOT_OWNED;
+	/* It is in the set before it has a group and afterwards; a registration keeps the group */
+	if (!vfio_device_try_get_registration(device))
+		return VFIO_PCI_DEVID_NOT_OWNED;
+	owned = iommufd_ctx_owns_group(ictx, device->group->iommu_group);
+	vfio_device_put_registration(device);
+	return owned ? VFIO_PCI_DEVID_OWNED : VFIO_PCI_DEVID_NOT_OWNED;
 }
 EXPORT_SYMBOL_GPL(vfio_iommufd_reset_id);
 

@@ -10,6 +10,7 @@
 
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 
 #define IOVA		0x100000UL
@@ -311,6 +312,57 @@ TEST_F(reset, process_is_killed_while_it_resets)
 	ASSERT_EQ(0, vfio_attach(self->edu[1].fd, self->ioas[0], NULL));
 	EXPECT_EQ(0, hot_reset(self->edu[1].fd));
 	EXPECT_TRUE(edu_works_in(&self->edu[1], IOVA, self->mem, HALF, 0, 22));
+}
+
+struct asker {
+	int dev;
+	bool stop;
+	unsigned int owned, missing;
+};
+
+/* Whose the second device is: nobody's, or his who has its group, from one moment to the next */
+static void *ask_whose(void *arg)
+{
+	struct asker *a = arg;
+	struct reset_info answer;
+	int rc = 0;
+
+	while (!rc && !__atomic_load_n(&a->stop, __ATOMIC_RELAXED)) {
+		rc = hot_reset_info(a->dev, &answer);
+		if (answer.device[1].devid == VFIO_PCI_DEVID_OWNED)
+			__atomic_add_fetch(&a->owned, 1, __ATOMIC_RELAXED);
+		else
+			__atomic_add_fetch(&a->missing, 1, __ATOMIC_RELAXED);
+	}
+	return (void *)(intptr_t)rc;
+}
+
+/* A device on the bus comes and goes, while somebody asks who has it */
+TEST_F(reset, info_while_a_device_comes_and_goes)
+{
+	struct asker asker = { .dev = self->edu[0].fd };
+	const char *bdf = self->edu[1].bdf;
+	pthread_t thread;
+	char path[128];
+	void *ret;
+
+	edu_close(&self->edu[1]);
+	pci_attr_path(path, sizeof(path), bdf, "driver/unbind");
+	ASSERT_EQ(0, pthread_create(&thread, NULL, ask_whose, &asker));
+	for (unsigned int round = 0; round < 20; round++) {
+		unsigned int owned = __atomic_load_n(&asker.owned, __ATOMIC_RELAXED), missing;
+
+		EXPECT_EQ(0, pci_use_vfio(bdf));
+		while (__atomic_load_n(&asker.owned, __ATOMIC_RELAXED) == owned)
+			sched_yield();
+		missing = __atomic_load_n(&asker.missing, __ATOMIC_RELAXED);
+		EXPECT_EQ(0, write_file(path, bdf));
+		while (__atomic_load_n(&asker.missing, __ATOMIC_RELAXED) == missing)
+			sched_yield();
+	}
+	__atomic_store_n(&asker.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(thread, &ret));
+	EXPECT_EQ(NULL, ret);
 }
 
 /* Through its group a device is told groups, and shows files of groups, as ever */
