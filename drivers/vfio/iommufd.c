@@ -190,6 +190,9 @@ void vfio_iommufd_close(struct vfio_device *device)
 	/* The driver makes the device quiet before the translation goes, or its last DMA would be a fault */
 	if (device->ops->close_device)
 		device->ops->close_device(device);
+	/* An emulated one is not told any more of memory that goes: unpinning is for devices that are open */
+	if (device->group->type == VFIO_EMULATED_IOMMU)
+		vfio_iommufd_kind(device)->detach(device, IOMMUFD_NO_PASID);
 	device->open_count = 0;
 	device->kvm = NULL;
 	mutex_unlock(&device->dev_set->lock);
