@@ -97,12 +97,8 @@ static void end_use(struct ioas_map *map, struct ioas_pin *pin, bool stays)
 {
 	down_write(&map->space.rwsem);
 	pin->busy = false;
-	if (!stays) {
+	if (!stays)
 		interval_tree_remove(&pin->node, &map->pins);
-		/* Once more, somebody may have looked since; it was marked before, so this cannot fail */
-		if (pin->writes)
-			ioas_dirty_mark(map, pin->node.start, pin->node.last);
-	}
 	map->settled++;
 	up_write(&map->space.rwsem);
 	wake_up_all(&map->idle);

@@ -3,9 +3,8 @@
  * ioas_dirty - which pages of an IOAS may have been written
  *
  * Page tables do not tell, so where a device reaches the IOAS every page that it may write counts as written, always.
- * What software users write is known: their pages are marked when they begin and when they are done, and in between
- * they stay marked, for a page that is pinned may be written at any time. Looking takes marks away; a page that is
- * still in use is marked again at once.
+ * What software users write is known: their pages are marked when they begin. Looking takes marks away, but not those
+ * of pages in use: what is pinned may be written until it is not any more.
  *
  * A mark without a mapping is harmless: it is not shown. So unmapping leaves marks alone.
  *
@@ -102,13 +101,13 @@ static unsigned long *get_chunk(struct ioas_map *map, unsigned long page)
 }
 
 /**
- * ioas_dirty_mark() - A range is being written, or was
+ * ioas_dirty_mark() - A range is about to be written
  * @map: IOAS, @map->space.rwsem held for writing
  * @start: first IOVA
  * @last: last IOVA, inclusive
  *
- * Does nothing unless somebody wants to know. A range that was marked before can be marked again without memory,
- * until ioas_dirty_stop().
+ * Does nothing unless somebody wants to know. Until ioas_dirty_stop(), what was marked can be marked again without
+ * memory.
  *
  * Return: 0 or -ENOMEM.
  */

@@ -515,7 +515,7 @@ static void cancel_drain(struct ioas_map *map, struct ioas_area *drained)
  *
  * Return: 0, or with nothing changed -ENOENT if an area would be cut; -EBUSY if one is being mapped or unmapped by
  * another call, or is pinned by a software user that cannot be told; -EDEADLOCK if one that was told did not let go;
- * -EINTR; what @before says.
+ * -EINTR; what @before says. Software users that were told may have let go by then.
  */
 int ioas_map_unmap_after(struct ioas_map *map, unsigned long start, unsigned long last, int (*before)(void *data),
 			 void *data, u64 *unmapped)
