@@ -13,6 +13,7 @@
 #include "iommu_test.h"
 #include "iommufd_world.h"
 #include "fail_nth.h"
+#include "type1.h"
 
 /* ---- the commands ---- */
 
@@ -504,6 +505,51 @@ static int vfio_read_info(struct world *w)
 	return rc;
 }
 
+static int vfio_pinned_by_access(struct world *w)
+{
+	return vfio_set_ioas(w) ?: pinned_by_access(w);
+}
+
+static int vfio_start_log(struct world *w)
+{
+	return type1_log_start(w->iommufd);
+}
+
+static int vfio_pinned_in_log(struct world *w)
+{
+	return vfio_pinned_by_access(w) ?: vfio_start_log(w);
+}
+
+/* Written, not pinned: who pins lets go before the log is told, and does not take it back when that fails */
+static int vfio_written_in_log(struct world *w)
+{
+	return vfio_set_ioas(w) ?: new_pinning_access(w) ?: vfio_start_log(w) ?: write_by_access(w);
+}
+
+#define LOG_SIZE	(64 * MIB)
+
+static int vfio_read_log(struct world *w)
+{
+	uint64_t bits[LOG_SIZE / PAGE / 64];
+	int rc = type1_log_get(w->iommufd, BASE, LOG_SIZE, bits);
+
+	if (!rc)
+		w->out[0] = bits[0];
+	return rc;
+}
+
+static int vfio_unmap_with_log(struct world *w)
+{
+	uint64_t bits[LOG_SIZE / PAGE / 64], size = LOG_SIZE;
+	int rc = type1_unmap_logged(w->iommufd, BASE, &size, bits);
+
+	if (!rc) {
+		w->out[0] = bits[0];
+		w->out[1] = size;
+	}
+	return rc;
+}
+
 static int get_dmabuf(struct world *w)
 {
 	w->dmabuf = test_dmabuf_get(w->iommufd, w->place[DMABUF].length, O_CLOEXEC);
@@ -764,6 +810,10 @@ COMMAND(vfio_unmap) { { vfio_unmap_several, .setup = vfio_set_ioas, .areas = { A
 COMMAND(vfio_unmap_all) { { vfio_unmap_all, .setup = vfio_set_ioas, .areas = { ALL }, .tables = { 1 },
 	.only_answer_may_be_lost = true, .least = 2 } };
 COMMAND(vfio_unmap_middle) { { vfio_unmap_middle, .at = LARGE, .setup = as_vfio_1, .tables = { 2 },
+	.only_answer_may_be_lost = true, .least = 4 } };
+COMMAND(vfio_log_start) { { vfio_start_log, .areas = { ALIGNED }, .setup = vfio_pinned_by_access, .least = 2 } };
+COMMAND(vfio_log_get) { { vfio_read_log, .areas = { ALIGNED }, .setup = vfio_pinned_in_log, .least = 3 } };
+COMMAND(vfio_unmap_with_log) { { vfio_unmap_with_log, .areas = { ALIGNED }, .setup = vfio_written_in_log,
 	.only_answer_may_be_lost = true, .least = 4 } };
 COMMAND(vfio_get_info) { { vfio_read_info, .setup = vfio_set_ioas, .tables = { 2 }, .least = 2 } };
 
