@@ -520,12 +520,6 @@ static int vfio_pinned_in_log(struct world *w)
 	return vfio_pinned_by_access(w) ?: vfio_start_log(w);
 }
 
-/* Written, not pinned: who pins lets go before the log is told, and does not take it back when that fails */
-static int vfio_written_in_log(struct world *w)
-{
-	return vfio_set_ioas(w) ?: new_pinning_access(w) ?: vfio_start_log(w) ?: write_by_access(w);
-}
-
 #define LOG_SIZE	(64 * MIB)
 
 static int vfio_read_log(struct world *w)
@@ -535,18 +529,6 @@ static int vfio_read_log(struct world *w)
 
 	if (!rc)
 		w->out[0] = bits[0];
-	return rc;
-}
-
-static int vfio_unmap_with_log(struct world *w)
-{
-	uint64_t bits[LOG_SIZE / PAGE / 64], size = LOG_SIZE;
-	int rc = type1_unmap_logged(w->iommufd, BASE, &size, bits);
-
-	if (!rc) {
-		w->out[0] = bits[0];
-		w->out[1] = size;
-	}
 	return rc;
 }
 
@@ -813,8 +795,6 @@ COMMAND(vfio_unmap_middle) { { vfio_unmap_middle, .at = LARGE, .setup = as_vfio_
 	.only_answer_may_be_lost = true, .least = 4 } };
 COMMAND(vfio_log_start) { { vfio_start_log, .areas = { ALIGNED }, .setup = vfio_pinned_by_access, .least = 2 } };
 COMMAND(vfio_log_get) { { vfio_read_log, .areas = { ALIGNED }, .setup = vfio_pinned_in_log, .least = 3 } };
-COMMAND(vfio_unmap_with_log) { { vfio_unmap_with_log, .areas = { ALIGNED }, .setup = vfio_written_in_log,
-	.only_answer_may_be_lost = true, .least = 4 } };
 COMMAND(vfio_get_info) { { vfio_read_info, .setup = vfio_set_ioas, .tables = { 2 }, .least = 2 } };
 
 FIXTURE_SETUP(command)
