@@ -90,8 +90,8 @@ static int replace_rid(struct iommu_group *group, struct iommu_attach_handle *ol
  *
  * Context: May sleep. Takes group->mutex.
  * Return: 0, or -errno with every device blocked as before: -EPERM when the group has no owner; -EBUSY when something
- * is attached already, or a device is being reset; -EINVAL when the domain does not fit one of the devices, or no device can send @pasid;
- * -EOPNOTSUPP when the driver knows no PASIDs; -ENOMEM; or another error of the driver.
+ * is attached already, or a device is being reset; -EINVAL when the domain does not fit one of the devices, or no
+ * device can send @pasid; -EOPNOTSUPP when the driver knows no PASIDs; -ENOMEM; or another error of the driver.
  */
 int iommu_group_attach_handle(struct iommu_group *group, ioasid_t pasid, struct iommu_attach_handle *handle)
 {
@@ -135,8 +135,8 @@ EXPORT_SYMBOL_GPL(iommu_group_attach_handle);
  *
  * Context: May sleep. Takes group->mutex.
  * Return: 0; or -errno with every device attached to @old as before: -EPERM when the group has no owner; -EBUSY when
- * @old is not what is attached, a device is being reset, or the driver cannot switch now; -EINVAL when the domain does not fit one of the
- * devices; -EOPNOTSUPP when the driver cannot switch; or another error of the driver.
+ * @old is not what is attached, a device is being reset, or the driver cannot switch now; -EINVAL when the domain does
+ * not fit one of the devices; -EOPNOTSUPP when the driver cannot switch; or another error of the driver.
  */
 int iommu_group_replace_handle(struct iommu_group *group, ioasid_t pasid, struct iommu_attach_handle *old,
 			       struct iommu_attach_handle *new)

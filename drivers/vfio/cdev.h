@@ -33,7 +33,8 @@ long vfio_device_ioctl(struct vfio_device *device, unsigned int cmd, unsigned lo
  * @attach: attach @device, or replace what it is attached to, as iommufd_device_attach() with no condition. @report is
  *	    told what it ends up with, before anything changes; it may be NULL.
  *	    The answer is 0, or -errno with nothing changed; -EOPNOTSUPP for a PASID on a device without.
- * @detach: undo @attach. The answer is 0, also when it was not attached, or -EOPNOTSUPP for a PASID on a device without.
+ * @detach: undo @attach. The answer is 0, also when it was not attached, or -EOPNOTSUPP for a PASID on a device
+ *	    without.
  *
  * @attach and @detach run side by side with themselves and each other; @unbind does not run beside them.
  */

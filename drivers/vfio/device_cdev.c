@@ -379,7 +379,6 @@ void vfio_node_set_kvm(struct file *file, struct kvm *kvm)
  * asks for?
  * @file: any file; one that is no device node does no DMA
  *
- * It has to be whatever the device asks for.
  * It does not depend on what the device is attached to, since every page table of an iommufd enforces coherency if
  * the IOMMU can. A virtual machine asks once, and a device may be attached later.
  *
@@ -397,22 +396,17 @@ bool vfio_node_enforced_coherent(struct file *file)
  * vfio_node_add() - Make a device that is being registered visible
  * @device: device in its group, counting its users
  *
- * Devices of a kind that no iommufd can translate for appear in sysfs only, as without this file.
- *
  * Return: 0, or -errno with nobody using the device.
  */
 int vfio_node_add(struct vfio_device *device)
 {
 	int rc;
 
-	if (!vfio_iommufd_kind(device))
-		return device_add(&device->device);
-
 	/* Nobody opens one of these by mistake */
 	if (device->group->type == VFIO_NO_IOMMU) {
 		rc = dev_set_name(&device->device, "noiommu-vfio%d", device->index);
 		if (rc)
-			return rc;
+			goto err_uncount;
 	}
 	device->device.devt = MKDEV(MAJOR(node_devt), device->index);
 	cdev_init(&device->cdev, &node_fops);
@@ -420,11 +414,13 @@ int vfio_node_add(struct vfio_device *device)
 	device->cdev.owner = device->dev->driver->owner;
 
 	rc = cdev_device_add(&device->cdev, &device->device);
-	if (rc) {
-		/* With a node made by hand somebody can have come in already */
-		vfio_device_put_registration(device);
-		wait_for_completion(&device->comp);
-	}
+	if (!rc)
+		return 0;
+
+err_uncount:
+	/* With a node made by hand somebody can have come in already */
+	vfio_device_put_registration(device);
+	wait_for_completion(&device->comp);
 	return rc;
 }
 

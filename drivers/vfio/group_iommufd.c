@@ -229,8 +229,6 @@ int vfio_group_join_device(struct vfio_device *device)
 	/* The registration keeps the group from losing its last device, and the lock does the rest */
 	if (!READ_ONCE(group->iommufd_ctx) || READ_ONCE(device->iommufd_ctx))
 		return 0;
-	if (!vfio_iommufd_kind(device))
-		return -EINVAL;
 	return join(device, group->iommufd_ctx);
 }
 
@@ -242,6 +240,14 @@ void vfio_group_part_device(struct vfio_device *device)
 {
 	if (device->iommufd_ctx)
 		vfio_iommufd_unbind(device);
+
+	/*
+	 * A file of its node can be on its way out still, and keep @device while its driver goes. Whoever resets the
+	 * rest of the set must not find it then.
+	 */
+	mutex_lock(&device->dev_set->lock);
+	list_del_init(&device->dev_set_list);
+	mutex_unlock(&device->dev_set->lock);
 }
 
 /**

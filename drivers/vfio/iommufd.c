@@ -32,7 +32,7 @@ static const struct vfio_iommufd_kind *const kinds[] = {
  * vfio_iommufd_kind() - How a device is handed to an iommufd
  * @device: device in its group
  *
- * Return: its operations, or NULL if it cannot be, and has no node.
+ * Return: its operations.
  */
 const struct vfio_iommufd_kind *vfio_iommufd_kind(struct vfio_device *device)
 {

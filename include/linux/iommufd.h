@@ -26,7 +26,6 @@ struct iommufd_device;
 struct iommufd_noiommu;
 struct mm_struct;
 struct page;
-struct vm_operations_struct;
 
 /**
  * typedef iommufd_report_fn - Told which page table an attach is going to use

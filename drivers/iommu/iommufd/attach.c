@@ -324,8 +324,8 @@ bool iommufd_is_attached(struct iommufd_member *member, ioasid_t pasid)
  * @member: device; one that is not attached is fine
  * @pasid: requests with this PASID, or IOMMU_NO_PASID
  *
- * With the last attached device the group is blocked. The caller holds no lock of a group or IOAS. Cannot fail; it waits
- * for a reset of a device of the group.
+ * With the last attached device the group is blocked. The caller holds no lock of a group or IOAS. Cannot fail; it
+ * waits for a reset of a device of the group.
  */
 void iommufd_detach(struct iommufd_member *member, ioasid_t pasid)
 {

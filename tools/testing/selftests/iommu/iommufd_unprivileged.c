@@ -119,7 +119,7 @@ TEST_F(unprivileged, is_held_to_its_own_limit)
 	EXPECT_TRUE(child_succeeded(pid));
 }
 
-/* The limit of the process, not what its user has pinned anywhere, takes a capability to choose: by who opened the file */
+/* To count what the process has pinned, and not its user anywhere, takes a capability: who opened the file has it */
 TEST_F(unprivileged, finds_the_accounting_that_was_chosen_for_it)
 {
 	pid_t pid;
