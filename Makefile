@@ -24,7 +24,8 @@ CHECK_GROUPS := harness patches static abi kunit guest vmm drivers
 help:
 	@echo 'make run         the demonstration: an emulated device does DMA through /dev/iommu, every line checked'
 	@echo 'make check       every test; the last line is "N passed, N failed, N skipped"; T=name selects'
-	@echo 'make check-full  make check with longer random runs: the walker does 1,000,000 steps, not 200,000'
+	@echo 'make check-full  make check and what is too long for it: random runs (1,000,000 steps of the walker, not 200,000),'
+	@echo '                 DEBUG on arm64, every machine of check-vmm, all drivers of VFIO, a kernel without iommufd'
 	@echo 'make check-vmm   virtual machines inside the guest: QEMU as the client, devices passed through; LONG=1 all of them'
 	@echo 'make conformance upstream'"'"'s own selftests, from the newest kernel source that Debian has, on this kernel: a table'
 	@echo 'make kernel      build the test kernel; "make -s kernel" prints the path of its image as the last line'
