@@ -23,12 +23,15 @@ static pid_t fork_unprivileged(void)
 	return pid;
 }
 
-/* Memory of the caller in an IOAS of its own, with the device on it */
-static uint8_t *map_and_attach(int iommufd, struct edu *edu, uint32_t *ioas)
+/* As much memory of the caller as its limit allows in an IOAS of its own, with the device on it */
+static uint8_t *take_device(int iommufd, struct edu *edu, uint32_t *ioas)
 {
 	uint8_t *mem = small_pages(MEM_PAGES * PAGE);
 
 	CHILD_NEEDS(mem);
+	CHILD_NEEDS(!memlock_limit(MEM_PAGES * PAGE));
+	CHILD_NEEDS(!vfio_bind(edu->fd, iommufd, &edu->id));
+	CHILD_NEEDS(!edu_enable(edu));
 	CHILD_NEEDS(!ioas_alloc(iommufd, ioas));
 	CHILD_NEEDS(!vfio_attach(edu->fd, *ioas, NULL));
 	CHILD_NEEDS(!ioas_map_at(iommufd, *ioas, mem, MEM_PAGES * PAGE, IOVA));
@@ -84,10 +87,7 @@ TEST_F(unprivileged, works_with_files_that_it_was_given)
 	pid = fork_unprivileged();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		CHILD_NEEDS(!memlock_limit(MEM_PAGES * PAGE));
-		CHILD_NEEDS(!vfio_bind(edu->fd, self->iommufd, &edu->id));
-		CHILD_NEEDS(!edu_enable(edu));
-		mem = map_and_attach(self->iommufd, edu, &ioas);
+		mem = take_device(self->iommufd, edu, &ioas);
 		CHILD_NEEDS(edu_works_in(edu, IOVA, mem, 2 * PAGE, 0, 21));
 		CHILD_NEEDS(!ioas_unmap_all(self->iommufd, ioas));
 		_exit(0);
@@ -105,9 +105,7 @@ TEST_F(unprivileged, is_held_to_its_own_limit)
 	pid = fork_unprivileged();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		CHILD_NEEDS(!memlock_limit(MEM_PAGES * PAGE));
-		CHILD_NEEDS(!vfio_bind(edu->fd, self->iommufd, &edu->id));
-		map_and_attach(self->iommufd, edu, &ioas);
+		take_device(self->iommufd, edu, &ioas);
 		more = small_pages(PAGE);
 		CHILD_NEEDS(more);
 		CHILD_NEEDS(ioas_map_at(self->iommufd, ioas, more, PAGE, 2 * IOVA) == -ENOMEM);
@@ -193,9 +191,7 @@ TEST_F(unprivileged, keeps_the_device_until_it_closes_it)
 		uint8_t *mem;
 
 		CHILD_NEEDS(!close(go[1]));
-		CHILD_NEEDS(!vfio_bind(edu->fd, self->iommufd, &edu->id));
-		CHILD_NEEDS(!edu_enable(edu));
-		mem = map_and_attach(self->iommufd, edu, &ioas);
+		mem = take_device(self->iommufd, edu, &ioas);
 		/* until the giver has closed its own */
 		CHILD_NEEDS(read(go[0], &byte, 1) == 1);
 		CHILD_NEEDS(edu_works_in(edu, IOVA, mem, 2 * PAGE, 0, 23));
