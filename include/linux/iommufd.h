@@ -122,23 +122,25 @@ void iommufd_noiommu_detach(struct iommufd_noiommu *ndev);
 /**
  * struct iommufd_dmabuf_exporter - A driver whose dma-bufs are one physical range each, for IOMMU_IOAS_MAP_FILE
  *
- * Memory of a device that a process has mapped is mapped for DMA by its address, if its driver makes a dma-buf of it.
+ * Memory of a device that a process has mapped is mapped for DMA by its address, if its driver has a dma-buf of it.
  *
  * @ops: the operations by which its dma-bufs are known; with pin and unpin
  * @phys: where @dmabuf is and how long, bytes, page aligned. Called with the reservation lock held. Valid until the
  *	  driver calls dma_buf_move_notify(), and when that returns no device reaches the range any more.
  *	  Return: 0; -ENODEV while the buffer is revoked; -errno.
- * @vm_ops: the operations by which its mappings in processes are known, or NULL: it makes no dma-buf of those. They are
+ * @vm_ops: the operations by which its mappings in processes are known, or NULL: it has no dma-buf of those. They are
  *	    VM_PFNMAP, and their vm_pgoff is the first page frame.
- * @of_mapping: make a dma-buf of page frames in a mapping with @vm_ops, as a device may use them, or give an ERR_PTR.
- *		@private is the vm_private_data of the mapping, whose file is open meanwhile; no lock is held.
+ * @of_mapping: give a reference on the dma-buf that a page frame in a mapping with @vm_ops is of, and what follows it
+ *		there; @first: which page of it that is. Or an ERR_PTR. @private is the vm_private_data of the mapping,
+ *		whose file is open meanwhile; no lock is held. A process can call this as often as it maps: all calls
+ *		together are to make few dma-bufs, since these are files that count against no limit.
  * @entry: for iommufd
  */
 struct iommufd_dmabuf_exporter {
 	const struct dma_buf_ops *ops;
 	int (*phys)(struct dma_buf *dmabuf, phys_addr_t *start, size_t *length);
 	const struct vm_operations_struct *vm_ops;
-	struct dma_buf *(*of_mapping)(void *private, unsigned long pfn, unsigned long npages);
+	struct dma_buf *(*of_mapping)(void *private, unsigned long pfn, unsigned long *first);
 	struct list_head entry;
 };
 

@@ -348,14 +348,15 @@ int iommufd_map_pinned(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_io
 /* Memory of the calling process, or what it has mapped of a device */
 static struct pinned *open_memory(unsigned long uaddr, unsigned long npages, bool writable, enum pin_account_mode mode)
 {
-	struct dma_buf *dmabuf = pin_dmabuf_find(uaddr, npages, writable);
+	unsigned long first;
+	struct dma_buf *dmabuf = pin_dmabuf_find(uaddr, npages, writable, &first);
 	struct pinned *p;
 
 	if (IS_ERR(dmabuf))
 		return ERR_CAST(dmabuf);
 	if (!dmabuf)
 		return pinned_alloc_user(uaddr, npages, writable, mode);
-	p = pinned_alloc_dmabuf(dmabuf, 0, npages, writable);
+	p = pinned_alloc_dmabuf(dmabuf, first, npages, writable);
 	dma_buf_put(dmabuf);
 	return p;
 }

@@ -8,7 +8,7 @@
  * to open it anew.
  *
  * There is nothing to pin here, and there are no struct pages. Where a process has mapped the memory of a device, its
- * driver is asked for a dma-buf of it; then there is only one kind of such memory.
+ * driver is asked for the dma-buf of it; then there is only one kind of such memory.
  *
  * Locking: the reservation lock of the dma-buf. It is taken inside fill_rwsem, and a notification comes with it held:
  * what a user's @revoke does must not need an outer lock.
@@ -122,14 +122,15 @@ static int find_mapping(unsigned long uaddr, unsigned long npages, bool writable
  * @uaddr: first address, page aligned
  * @npages: how many pages
  * @writable: a device may write to them
+ * @first: out: page of the dma-buf that is at @uaddr
  *
  * Takes mmap_lock, for short.
  *
- * Return: a dma-buf of just these pages, referenced; NULL if no driver that registered has mapped @uaddr; or
+ * Return: a dma-buf that has these pages, referenced; NULL if no driver that registered has mapped @uaddr; or
  * ERR_PTR: -EFAULT if the mapping does not reach to the end of the range, or the process may not access it that way;
  * -EINTR; -ENOMEM and what else the driver says.
  */
-struct dma_buf *pin_dmabuf_find(unsigned long uaddr, unsigned long npages, bool writable)
+struct dma_buf *pin_dmabuf_find(unsigned long uaddr, unsigned long npages, bool writable, unsigned long *first)
 {
 	struct device_mapping m;
 	struct dma_buf *dmabuf;
@@ -143,7 +144,7 @@ struct dma_buf *pin_dmabuf_find(unsigned long uaddr, unsigned long npages, bool 
 	if (rc <= 0)
 		return ERR_PTR(rc);
 
-	dmabuf = m.exporter->of_mapping(m.private, m.pfn, npages);
+	dmabuf = m.exporter->of_mapping(m.private, m.pfn, first);
 	fput(m.file);
 	return dmabuf;
 }
@@ -160,6 +161,8 @@ static void move_notify(struct dma_buf_attachment *attach)
 		list_del(&user->entry);
 		user->revoke(user);
 	}
+	/* A buffer can have as many parts as there is memory for */
+	cond_resched();
 }
 
 static const struct dma_buf_attach_ops attach_ops = {

@@ -35,7 +35,7 @@ struct pin_dmabuf_user {
 	void (*revoke)(struct pin_dmabuf_user *user);
 };
 
-struct dma_buf *pin_dmabuf_find(unsigned long uaddr, unsigned long npages, bool writable);
+struct dma_buf *pin_dmabuf_find(unsigned long uaddr, unsigned long npages, bool writable, unsigned long *first);
 struct pin_dmabuf *pin_dmabuf_open(struct dma_buf *dmabuf, unsigned long first, unsigned long npages);
 void pin_dmabuf_close(struct pin_dmabuf *d);
 void pin_dmabuf_lock(struct pin_dmabuf *d);

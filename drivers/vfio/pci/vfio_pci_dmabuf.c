@@ -16,9 +16,18 @@
  * when it is closed. So it does not matter how long somebody keeps the descriptor, nor whether that somebody is an
  * iommufd which the device is bound to.
  *
- * Locking: mmap_lock -> memory_lock -> buffers_lock -> reservation lock of a dma-buf. Whether the BARs answer changes
+ * A buffer is a file, and one that has no descriptor counts against no limit of files. So all that is mapped by address
+ * of one BAR shares one buffer, which stays until the device is closed; only the parts that are mapped are many.
+ *
+ * Virtual functions: a reset of the physical function resets them as well, and their buffers are not taken back for
+ * that. They are not closed either, and processes keep their mappings of the BARs in Linux 6.1: who holds the physical
+ * function is trusted with its virtual ones, and shares the token with their holders for that reason. To do better, the
+ * reset would have to find the virtual functions that are open and hold off whatever they do that makes BARs answer.
+ *
+ * Locking: mmap_lock -> memory_lock -> lent_bars.lock -> reservation lock of a dma-buf. Whether the BARs answer changes
  * with memory_lock held for writing. iommufd asks where a buffer is with the reservation lock held, and so may not be
- * answered with the help of memory_lock.
+ * answered with the help of memory_lock. Devices share no lock here: what a user does to his own keeps nobody else
+ * waiting.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
@@ -30,6 +39,7 @@
 #include <linux/mutex.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
+#include <linux/refcount.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -37,8 +47,23 @@
 #include "vfio_pci_priv.h"
 
 /**
+ * struct lent_bars - What a device lends of its BARs
+ * @refs: of the device, and of each of its buffers, which can outlive it
+ * @lock: covers the rest
+ * @buffers: struct bar_buffer, all that are not dead for good
+ * @whole: the buffer that all mappings by address of a BAR share, with a reference; NULL before the first one
+ */
+struct lent_bars {
+	refcount_t refs;
+	struct mutex lock; /* of this device only */
+	struct list_head buffers;
+	struct dma_buf *whole[PCI_STD_NUM_BARS];
+};
+
+/**
  * struct bar_buffer - A part of a BAR as a dma-buf
- * @entry: in the device's list, under buffers_lock; in none once the device was closed
+ * @lent: the device's, with a reference
+ * @entry: in @lent->buffers; in no list once the device was closed
  * @dmabuf: the dma-buf
  * @start: where it begins, page aligned
  * @length: bytes, page aligned
@@ -46,6 +71,7 @@
  * @blocked: nobody may reach it now, under the reservation lock
  */
 struct bar_buffer {
+	struct lent_bars *lent;
 	struct list_head entry;
 	struct dma_buf *dmabuf;
 	phys_addr_t start;
@@ -54,8 +80,13 @@ struct bar_buffer {
 	bool blocked;
 };
 
-/* The lists of all devices, as a buffer can outlive its device */
-static DEFINE_MUTEX(buffers_lock);
+static void lent_bars_put(struct lent_bars *lent)
+{
+	if (!refcount_dec_and_test(&lent->refs))
+		return;
+	mutex_destroy(&lent->lock);
+	kfree(lent);
+}
 
 static bool bars_answer(struct vfio_pci_core_device *vdev)
 {
@@ -86,11 +117,13 @@ static void bar_buffer_unmap(struct dma_buf_attachment *attach, struct sg_table 
 static void bar_buffer_release(struct dma_buf *dmabuf)
 {
 	struct bar_buffer *buffer = dmabuf->priv;
+	struct lent_bars *lent = buffer->lent;
 
-	mutex_lock(&buffers_lock);
+	mutex_lock(&lent->lock);
 	list_del(&buffer->entry);
-	mutex_unlock(&buffers_lock);
+	mutex_unlock(&lent->lock);
 	kfree(buffer);
+	lent_bars_put(lent);
 }
 
 static const struct dma_buf_ops bar_buffer_ops = {
@@ -102,14 +135,29 @@ static const struct dma_buf_ops bar_buffer_ops = {
 };
 
 /*
- * Make @buffer, of which the place is filled in and which is taken over, a dma-buf of an open device. The device
- * may not be closed meanwhile. Returns it with one reference, or ERR_PTR.
+ * What must be held to make a buffer: until it is in the list, nothing may change that would have to change it. The
+ * caller sees to it that the device is not closed.
  */
+static void lock_to_lend(struct vfio_pci_core_device *vdev)
+{
+	down_read(&vdev->memory_lock);
+	mutex_lock(&vdev->lent_bars->lock);
+}
+
+static void unlock_to_lend(struct vfio_pci_core_device *vdev)
+{
+	mutex_unlock(&vdev->lent_bars->lock);
+	up_read(&vdev->memory_lock);
+}
+
+/* Make @buffer, whose place is filled in and which is taken over, a dma-buf with one reference, or give an ERR_PTR. */
 static struct dma_buf *export_buffer(struct vfio_pci_core_device *vdev, struct bar_buffer *buffer, int open_flags)
 {
+	struct lent_bars *lent = vdev->lent_bars;
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
 	struct dma_buf *dmabuf;
 
+	lockdep_assert_held(&lent->lock);
 	info.ops = &bar_buffer_ops;
 	info.size = buffer->length;
 	info.flags = open_flags;
@@ -119,15 +167,11 @@ static struct dma_buf *export_buffer(struct vfio_pci_core_device *vdev, struct b
 		kfree(buffer);
 		return dmabuf;
 	}
+	refcount_inc(&lent->refs);
+	buffer->lent = lent;
 	buffer->dmabuf = dmabuf;
-
-	/* Nobody else has the buffer yet, and whoever changes something after this finds it in the list */
-	down_read(&vdev->memory_lock);
 	buffer->blocked = !bars_answer(vdev);
-	mutex_lock(&buffers_lock);
-	list_add(&buffer->entry, &vdev->bar_buffers);
-	mutex_unlock(&buffers_lock);
-	up_read(&vdev->memory_lock);
+	list_add(&buffer->entry, &lent->buffers);
 	return dmabuf;
 }
 
@@ -147,15 +191,56 @@ static int bar_buffer_phys(struct dma_buf *dmabuf, phys_addr_t *start, size_t *l
 	return 0;
 }
 
-static struct dma_buf *bar_buffer_of_mapping(void *private, unsigned long pfn, unsigned long npages)
+/* The BAR of a page that a process has mapped. No other one begins in its last page, however short it is. */
+static int bar_of_pfn(struct vfio_pci_core_device *vdev, unsigned long pfn)
 {
-	struct bar_buffer *buffer = kzalloc(sizeof(*buffer), GFP_KERNEL_ACCOUNT);
+	int bar;
 
-	if (!buffer)
-		return ERR_PTR(-ENOMEM);
-	buffer->start = PFN_PHYS(pfn);
-	buffer->length = npages << PAGE_SHIFT;
-	return export_buffer(private, buffer, O_RDWR);
+	for (bar = 0; bar < PCI_STD_NUM_BARS; bar++) {
+		struct resource *res = &vdev->pdev->resource[bar];
+
+		if (vdev->bar_mmap_supported[bar] && PFN_PHYS(pfn) >= res->start && PFN_PHYS(pfn) <= res->end)
+			return bar;
+	}
+	return -EFAULT;
+}
+
+/* Returns it with a reference for the caller. */
+static struct dma_buf *whole_bar(struct vfio_pci_core_device *vdev, int bar)
+{
+	struct dma_buf **whole = &vdev->lent_bars->whole[bar];
+	struct bar_buffer *buffer;
+	struct dma_buf *dmabuf;
+
+	lockdep_assert_held(&vdev->lent_bars->lock);
+	if (!*whole) {
+		buffer = kzalloc(sizeof(*buffer), GFP_KERNEL_ACCOUNT);
+		if (!buffer)
+			return ERR_PTR(-ENOMEM);
+		buffer->start = pci_resource_start(vdev->pdev, bar);
+		buffer->length = PAGE_ALIGN(pci_resource_len(vdev->pdev, bar));
+		dmabuf = export_buffer(vdev, buffer, O_RDWR);
+		if (IS_ERR(dmabuf))
+			return dmabuf;
+		*whole = dmabuf;
+	}
+	get_dma_buf(*whole);
+	return *whole;
+}
+
+static struct dma_buf *bar_buffer_of_mapping(void *private, unsigned long pfn, unsigned long *first)
+{
+	struct vfio_pci_core_device *vdev = private;
+	int bar = bar_of_pfn(vdev, pfn);
+	struct dma_buf *dmabuf;
+
+	if (bar < 0)
+		return ERR_PTR(bar);
+	*first = pfn - PHYS_PFN(pci_resource_start(vdev->pdev, bar));
+	lock_to_lend(vdev);
+	dmabuf = whole_bar(vdev, bar);
+	unlock_to_lend(vdev);
+	return dmabuf;
 }
 
 static struct iommufd_dmabuf_exporter exporter = {
@@ -277,7 +362,9 @@ int vfio_pci_bars_export(struct vfio_device *device, u32 flags, void __user *arg
 		kfree(buffer);
 		return rc;
 	}
+	lock_to_lend(vdev);
 	dmabuf = export_buffer(vdev, buffer, request.open_flags);
+	unlock_to_lend(vdev);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
 	fd = dma_buf_fd(dmabuf, request.open_flags);
@@ -288,13 +375,13 @@ int vfio_pci_bars_export(struct vfio_device *device, u32 flags, void __user *arg
 
 /* ---- what happens to the device ---- */
 
-static void set_blocked(struct vfio_pci_core_device *vdev, bool blocked)
+static void set_blocked(struct lent_bars *lent, bool blocked)
 {
 	struct bar_buffer *buffer;
 
-	lockdep_assert_held(&buffers_lock);
-	/* One that is being released waits for buffers_lock to leave the list, and its dma-buf is there till then */
-	list_for_each_entry(buffer, &vdev->bar_buffers, entry) {
+	lockdep_assert_held(&lent->lock);
+	/* One that is being released waits for the lock to leave the list, and its dma-buf is there till then */
+	list_for_each_entry(buffer, &lent->buffers, entry) {
 		dma_resv_lock(buffer->dmabuf->resv, NULL);
 		buffer->blocked = blocked;
 		if (blocked)
@@ -306,17 +393,45 @@ static void set_blocked(struct vfio_pci_core_device *vdev, bool blocked)
 }
 
 /**
+ * vfio_pci_bars_create() - Prepare a device for lending its BARs
+ * @vdev: device that nobody can open yet
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int vfio_pci_bars_create(struct vfio_pci_core_device *vdev)
+{
+	struct lent_bars *lent = kzalloc(sizeof(*lent), GFP_KERNEL);
+
+	if (!lent)
+		return -ENOMEM;
+	refcount_set(&lent->refs, 1);
+	mutex_init(&lent->lock);
+	INIT_LIST_HEAD(&lent->buffers);
+	vdev->lent_bars = lent;
+	return 0;
+}
+
+/**
+ * vfio_pci_bars_destroy() - Undo vfio_pci_bars_create()
+ * @vdev: device that nobody can open any more; dead buffers of it may be left
+ */
+void vfio_pci_bars_destroy(struct vfio_pci_core_device *vdev)
+{
+	lent_bars_put(vdev->lent_bars);
+}
+
+/**
  * vfio_pci_bars_block() - The BARs are about to stop answering
  * @vdev: device, memory_lock held for writing
  *
- * When this returns no other device reaches them any more.
+ * When this returns no other device reaches them any more. Those of virtual functions of @vdev are not concerned.
  */
 void vfio_pci_bars_block(struct vfio_pci_core_device *vdev)
 {
 	lockdep_assert_held_write(&vdev->memory_lock);
-	mutex_lock(&buffers_lock);
-	set_blocked(vdev, true);
-	mutex_unlock(&buffers_lock);
+	mutex_lock(&vdev->lent_bars->lock);
+	set_blocked(vdev->lent_bars, true);
+	mutex_unlock(&vdev->lent_bars->lock);
 }
 
 /**
@@ -327,12 +442,14 @@ void vfio_pci_bars_block(struct vfio_pci_core_device *vdev)
  */
 void vfio_pci_bars_resume(struct vfio_pci_core_device *vdev)
 {
+	struct lent_bars *lent = vdev->lent_bars;
+
 	lockdep_assert_held_write(&vdev->memory_lock);
-	mutex_lock(&buffers_lock);
+	mutex_lock(&lent->lock);
 	/* Only a device that is open has a configuration to look at, and only such a device has buffers */
-	if (!list_empty(&vdev->bar_buffers) && bars_answer(vdev))
-		set_blocked(vdev, false);
-	mutex_unlock(&buffers_lock);
+	if (!list_empty(&lent->buffers) && bars_answer(vdev))
+		set_blocked(lent, false);
+	mutex_unlock(&lent->lock);
 }
 
 /**
@@ -341,13 +458,22 @@ void vfio_pci_bars_resume(struct vfio_pci_core_device *vdev)
  */
 void vfio_pci_bars_close(struct vfio_pci_core_device *vdev)
 {
+	struct lent_bars *lent = vdev->lent_bars;
+	struct dma_buf *whole[PCI_STD_NUM_BARS];
 	struct bar_buffer *buffer, *next;
+	int bar;
 
-	mutex_lock(&buffers_lock);
-	set_blocked(vdev, true);
-	list_for_each_entry_safe(buffer, next, &vdev->bar_buffers, entry)
+	mutex_lock(&lent->lock);
+	set_blocked(lent, true);
+	list_for_each_entry_safe(buffer, next, &lent->buffers, entry)
 		list_del_init(&buffer->entry);
-	mutex_unlock(&buffers_lock);
+	memcpy(whole, lent->whole, sizeof(whole));
+	memset(lent->whole, 0, sizeof(lent->whole));
+	mutex_unlock(&lent->lock);
+
+	for (bar = 0; bar < PCI_STD_NUM_BARS; bar++)
+		if (whole[bar])
+			dma_buf_put(whole[bar]);
 }
 
 MODULE_IMPORT_NS(DMA_BUF);

@@ -7,6 +7,8 @@
 #ifdef CONFIG_VFIO_PCI_DMABUF
 int vfio_pci_bars_init(void);
 void vfio_pci_bars_exit(void);
+int vfio_pci_bars_create(struct vfio_pci_core_device *vdev);
+void vfio_pci_bars_destroy(struct vfio_pci_core_device *vdev);
 int vfio_pci_bars_export(struct vfio_device *device, u32 flags, void __user *arg, size_t argsz);
 void vfio_pci_bars_block(struct vfio_pci_core_device *vdev);
 void vfio_pci_bars_resume(struct vfio_pci_core_device *vdev);
@@ -18,6 +20,15 @@ static inline int vfio_pci_bars_init(void)
 }
 
 static inline void vfio_pci_bars_exit(void)
+{
+}
+
+static inline int vfio_pci_bars_create(struct vfio_pci_core_device *vdev)
+{
+	return 0;
+}
+
+static inline void vfio_pci_bars_destroy(struct vfio_pci_core_device *vdev)
 {
 }
 
