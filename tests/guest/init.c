@@ -6,7 +6,7 @@
  * over a channel of its own, another serial port. The channel's last line is the verdict: it is written after the
  * kernel log was searched for splats and, on request, after the kernel's leak scan. tests/verdict judges what arrives.
  *
- *	t=PROG[,ARG...]		run /bin/PROG; may be repeated
+ *	t=PROG[,ARG...][;...]	run /bin/PROG, and what follows each semicolon; may be repeated (the kernel passes 32 words)
  *	hp=N			reserve N huge pages of 2 MiB first
  *	tmo=N			kill a program after N seconds
  *	hide=DIR		put an empty directory over DIR first
@@ -38,7 +38,7 @@
 #include <unistd.h>
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-#define MAX_PROGRAMS	32
+#define MAX_PROGRAMS	128
 #define MAX_SPLATS	64
 /*
  * memory that a run may leave behind in caches of the kernel; pinned pages and huge pages are counted exactly. KASAN
@@ -87,7 +87,7 @@ static char *splats[MAX_SPLATS];
 __attribute__((format(printf, 1, 2)))
 static void report(const char *fmt, ...)
 {
-	char line[1024];
+	char line[4096];
 	va_list ap;
 	int n;
 
@@ -524,7 +524,7 @@ static void __attribute__((noreturn)) leave(int rc)
 
 int main(int argc, char **argv)
 {
-	char *programs[MAX_PROGRAMS], plan[1024] = "";
+	char *programs[MAX_PROGRAMS], plan[4096] = "";
 	int count = 0, timeout = 300, bad = 0;
 	bool leaks = false, interactive = false;
 	struct state before;
@@ -535,12 +535,15 @@ int main(int argc, char **argv)
 	read_splats();
 	setenv("PATH", "/bin", 1);
 	for (int i = 1; i < argc; i++) {
-		if (!strncmp(argv[i], "t=", 2) && count < MAX_PROGRAMS) {
-			size_t used = strlen(plan);
-			char *spec = argv[i] + 2;
+		if (!strncmp(argv[i], "t=", 2)) {
+			char *rest = argv[i] + 2, *spec;
 
-			programs[count++] = spec;
-			snprintf(plan + used, sizeof(plan) - used, " %.*s", (int)strcspn(spec, ","), spec);
+			while (count < MAX_PROGRAMS && (spec = strsep(&rest, ";"))) {
+				size_t used = strlen(plan);
+
+				programs[count++] = spec;
+				snprintf(plan + used, sizeof(plan) - used, " %.*s", (int)strcspn(spec, ","), spec);
+			}
 		} else if (!strncmp(argv[i], "hp=", 3)) {
 			put("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", argv[i] + 3);
 		} else if (!strncmp(argv[i], "hide=", 5)) {
