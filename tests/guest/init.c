@@ -6,7 +6,7 @@
  * over a channel of its own, another serial port. The channel's last line is the verdict: it is written after the
  * kernel log was searched for splats and, on request, after the kernel's leak scan. tests/verdict judges what arrives.
  *
- *	t=PROG[,ARG...][;...]	run /bin/PROG, and what follows each semicolon; may be repeated (the kernel passes 32 words)
+ *	t=PROG[,ARG...][;...]	run /bin/PROG, then what follows each semicolon; may be repeated
  *	hp=N			reserve N huge pages of 2 MiB first
  *	tmo=N			kill a program after N seconds
  *	hide=DIR		put an empty directory over DIR first

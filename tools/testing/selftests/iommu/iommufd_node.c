@@ -423,7 +423,7 @@ FIXTURE_SETUP(strangers)
 		if (pci_link(bdf, "iommu", name, sizeof(name)))
 			memcpy(self->bdf[found++], bdf, sizeof(bdf));
 	if (found < 2)
-		SKIP(return, "no device without an IOMMU");
+		SKIP_SETUP("no device without an IOMMU");
 	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
 	for (int i = 0; i < 2; i++) {
 		self->iommufd[i] = iommu_open();
@@ -623,7 +623,7 @@ FIXTURE_SETUP(kvm)
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	if (kvm < 0)
-		SKIP(return, "no KVM");
+		SKIP_SETUP("no KVM");
 	self->vm = ioctl(kvm, KVM_CREATE_VM, 0);
 	ASSERT_LE(0, self->vm);
 	close(kvm);

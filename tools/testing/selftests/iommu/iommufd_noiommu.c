@@ -103,7 +103,7 @@ FIXTURE(noiommu)
 FIXTURE_SETUP(noiommu)
 {
 	if (find_device(self->bdf))
-		SKIP(return, NO_DEVICE);
+		SKIP_SETUP(NO_DEVICE);
 	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
 	self->iommufd = iommu_open();
 	ASSERT_LE(0, self->iommufd) TH_LOG("/dev/iommu: %s", strerror(-self->iommufd));
@@ -115,8 +115,6 @@ FIXTURE_SETUP(noiommu)
 
 FIXTURE_TEARDOWN(noiommu)
 {
-	if (!self->mem)
-		return;
 	edu_space_close(_metadata, self->iommufd, &self->edu, self->mem, SIZE);
 	EXPECT_EQ(0, write_file(UNSAFE_MODE, "N"));
 }
@@ -709,7 +707,7 @@ FIXTURE_VARIANT_ADD(container, iommufd)
 FIXTURE_SETUP(container)
 {
 	if (find_device(self->bdf))
-		SKIP(return, NO_DEVICE);
+		SKIP_SETUP(NO_DEVICE);
 	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
 	self->container = open(variant->file, O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, self->container);
@@ -719,8 +717,6 @@ FIXTURE_SETUP(container)
 
 FIXTURE_TEARDOWN(container)
 {
-	if (!self->container)
-		return;
 	close(self->group);
 	close(self->container);
 	EXPECT_EQ(0, write_file(UNSAFE_MODE, "N"));
