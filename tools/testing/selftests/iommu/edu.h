@@ -133,13 +133,22 @@ static inline int pci_use_vfio(const char *bdf)
 	return rc ?: write_file("/sys/bus/pci/drivers_probe", bdf);
 }
 
-/* The first edu that no IOMMU translates for; -ENODEV if this machine has none */
-static inline int edu_find_noiommu(char bdf[16])
+/* Without ACPI a device gets its IOMMU when a driver is tried on it */
+static inline bool pci_has_iommu(const char *bdf)
 {
 	char name[64];
 
+	if (!pci_link(bdf, "iommu", name, sizeof(name)))
+		return true;
+	pci_use_vfio(bdf);
+	return !pci_link(bdf, "iommu", name, sizeof(name));
+}
+
+/* The first edu that no IOMMU translates for; -ENODEV if this machine has none */
+static inline int edu_find_noiommu(char bdf[16])
+{
 	for (unsigned int nth = 0; !edu_find(nth, bdf); nth++)
-		if (pci_link(bdf, "iommu", name, sizeof(name)))
+		if (!pci_has_iommu(bdf))
 			return 0;
 	return -ENODEV;
 }
