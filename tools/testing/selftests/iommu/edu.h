@@ -144,6 +144,25 @@ static inline bool pci_has_iommu(const char *bdf)
 	return !pci_link(bdf, "iommu", name, sizeof(name));
 }
 
+/*
+ * Switches a device on that vfio-pci may have but nobody has open, so that it stays on when it is closed. ACPI computes at
+ * each switch which interrupts the devices of the bypassed host bridge have: half a minute with all checkers of the kernel.
+ */
+static inline int pci_stay_on(const char *bdf)
+{
+	char path[128], text[16] = "", driver[64];
+	int rc = 0;
+
+	pci_attr_path(path, sizeof(path), bdf, "enable");
+	if (read_file(path, text, sizeof(text)) > 0 && atoi(text) > 0)
+		return 0;
+	pci_attr_path(path, sizeof(path), bdf, "driver/unbind");
+	if (!pci_driver(bdf, driver, sizeof(driver)))
+		rc = write_file(path, bdf);
+	pci_attr_path(path, sizeof(path), bdf, "enable");
+	return rc ?: write_file(path, "1");
+}
+
 /* The first edu that no IOMMU translates for; -ENODEV if this machine has none */
 static inline int edu_find_noiommu(char bdf[16])
 {

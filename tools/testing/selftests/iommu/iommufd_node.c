@@ -428,6 +428,7 @@ FIXTURE_SETUP(strangers)
 		SKIP_SETUP("no device without an IOMMU");
 	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
 	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pci_stay_on(self->bdf[i]));
 		self->iommufd[i] = iommu_open();
 		ASSERT_LE(0, self->iommufd[i]);
 		ASSERT_EQ(0, edu_open_bound_at(&self->edu[i], self->bdf[i], self->iommufd[i]));

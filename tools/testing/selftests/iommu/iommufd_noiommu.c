@@ -75,20 +75,9 @@ static uint64_t physical(const void *va)
 	return entry >> 63 ? (entry & ((1UL << 55) - 1)) * PAGE + to_u64(va) % PAGE : 0;
 }
 
-/*
- * A device that is on before its driver comes stays on when it is closed. Otherwise the ACPI code of its host bridge
- * would compute at each open and each close which interrupt is whose, which takes half a minute with all checkers of
- * the kernel.
- */
 static int find_device(char bdf[16])
 {
-	char path[128], driver[64];
-	int rc = edu_find_noiommu(bdf);
-
-	if (rc || !pci_driver(bdf, driver, sizeof(driver)))
-		return rc;
-	pci_attr_path(path, sizeof(path), bdf, "enable");
-	return write_file(path, "1");
+	return edu_find_noiommu(bdf) ?: pci_stay_on(bdf);
 }
 
 FIXTURE(noiommu)
