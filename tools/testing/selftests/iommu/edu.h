@@ -145,8 +145,8 @@ static inline bool pci_has_iommu(const char *bdf)
 }
 
 /*
- * Switches a device on that vfio-pci may have but nobody has open, so that it stays on when it is closed. ACPI computes at
- * each switch which interrupts the devices of the bypassed host bridge have: half a minute with all checkers of the kernel.
+ * Switches a device on that vfio-pci may have but nobody has open, so that it stays on when it is closed. ACPI computes
+ * at each switch which interrupts the devices of the bypassed host bridge have: half a minute with all checkers on.
  */
 static inline int pci_stay_on(const char *bdf)
 {
