@@ -425,7 +425,7 @@ FIXTURE_SETUP(strangers)
 		if (!pci_has_iommu(bdf))
 			memcpy(self->bdf[found++], bdf, sizeof(bdf));
 	if (found < 2)
-		SKIP_SETUP("no device without an IOMMU");
+		SKIP(NO_FIXTURE; return, "no device without an IOMMU");
 	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
 	for (int i = 0; i < 2; i++) {
 		ASSERT_EQ(0, pci_stay_on(self->bdf[i]));
@@ -626,7 +626,7 @@ FIXTURE_SETUP(kvm)
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	if (kvm < 0)
-		SKIP_SETUP("no KVM");
+		SKIP(NO_FIXTURE; return, "no KVM");
 	self->vm = ioctl(kvm, KVM_CREATE_VM, 0);
 	ASSERT_LE(0, self->vm);
 	close(kvm);

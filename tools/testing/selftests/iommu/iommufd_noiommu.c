@@ -92,7 +92,7 @@ FIXTURE(noiommu)
 FIXTURE_SETUP(noiommu)
 {
 	if (find_device(self->bdf))
-		SKIP_SETUP(NO_DEVICE);
+		SKIP(NO_FIXTURE; return, NO_DEVICE);
 	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
 	self->iommufd = iommu_open();
 	ASSERT_LE(0, self->iommufd) TH_LOG("/dev/iommu: %s", strerror(-self->iommufd));
@@ -696,7 +696,7 @@ FIXTURE_VARIANT_ADD(container, iommufd)
 FIXTURE_SETUP(container)
 {
 	if (find_device(self->bdf))
-		SKIP_SETUP(NO_DEVICE);
+		SKIP(NO_FIXTURE; return, NO_DEVICE);
 	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
 	self->container = open(variant->file, O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, self->container);

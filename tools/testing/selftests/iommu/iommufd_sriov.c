@@ -125,7 +125,7 @@ FIXTURE(sriov)
 FIXTURE_SETUP(sriov)
 {
 	if (pci_find(NVME, 0, self->f.pf_bdf))
-		SKIP_SETUP("no controller with virtual functions");
+		SKIP(NO_FIXTURE; return, "no controller with virtual functions");
 	ASSERT_EQ(0, edu_one_cpu());
 	functions_open(_metadata, &self->f, "default");
 }

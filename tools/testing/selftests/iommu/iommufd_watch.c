@@ -69,7 +69,7 @@ FIXTURE_SETUP(watch)
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	if (kvm < 0)
-		SKIP_SETUP("no KVM");
+		SKIP(NO_FIXTURE; return, "no KVM");
 	self->mem = small_pages(MEM_SIZE);
 	self->code = small_pages(PAGE);
 	ASSERT_NE(NULL, self->mem);
