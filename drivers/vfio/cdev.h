@@ -86,7 +86,7 @@ void vfio_device_show_fdinfo(struct seq_file *m, struct vfio_device *device);
 
 static inline bool vfio_device_has_node(struct vfio_device *device)
 {
-	return device->device.devt;
+	return true;
 }
 #else
 static inline bool vfio_iommufd_by_node(struct vfio_device *device)

@@ -432,8 +432,7 @@ err_uncount:
  */
 void vfio_node_del(struct vfio_device *device)
 {
-	if (vfio_device_has_node(device))
-		cdev_device_del(&device->cdev, &device->device);
+	cdev_device_del(&device->cdev, &device->device);
 }
 
 static char *node_name(struct device *dev, umode_t *mode)

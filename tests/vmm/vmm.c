@@ -135,15 +135,6 @@ static bool find_devices(struct vmm *vmm)
 	return false;
 }
 
-/* waits for those who use the device */
-static int pci_unbind(const char *bdf)
-{
-	char path[128];
-
-	pci_attr_path(path, sizeof(path), bdf, "driver/unbind");
-	return write_file(path, bdf);
-}
-
 /* back to the driver of the host */
 static int pci_use_host(const char *bdf)
 {

@@ -114,6 +114,15 @@ static inline int pci_driver(const char *bdf, char *name, size_t size)
 	return pci_link(bdf, "driver", name, size);
 }
 
+/* Takes the driver away that the device has, and waits for those who use the device. */
+static inline int pci_unbind(const char *bdf)
+{
+	char path[128];
+
+	pci_attr_path(path, sizeof(path), bdf, "driver/unbind");
+	return write_file(path, bdf);
+}
+
 /* Hands the device to vfio-pci; nothing happens when it is there already. */
 static inline int pci_use_vfio(const char *bdf)
 {
@@ -123,8 +132,7 @@ static inline int pci_use_vfio(const char *bdf)
 	if (!pci_driver(bdf, driver, sizeof(driver))) {
 		if (!strcmp(driver, "vfio-pci"))
 			return 0;
-		pci_attr_path(path, sizeof(path), bdf, "driver/unbind");
-		rc = write_file(path, bdf);
+		rc = pci_unbind(bdf);
 		if (rc)
 			return rc;
 	}
@@ -145,30 +153,36 @@ static inline bool pci_has_iommu(const char *bdf)
 }
 
 /*
- * Switches a device on that vfio-pci may have but nobody has open, so that it stays on when it is closed. ACPI computes
- * at each switch which interrupts the devices of the bypassed host bridge have: half a minute with all checkers on.
+ * Switches a device on or off that a driver may have but nobody has open; it has none afterwards. One that is on before
+ * its driver comes stays on when it is closed, and when the driver goes.
  */
-static inline int pci_stay_on(const char *bdf)
+static inline int pci_keep_on(const char *bdf, bool on)
 {
-	char path[128], text[16] = "", driver[64];
+	char path[128], driver[64];
 	int rc = 0;
 
-	pci_attr_path(path, sizeof(path), bdf, "enable");
-	if (read_file(path, text, sizeof(text)) > 0 && atoi(text) > 0)
-		return 0;
-	pci_attr_path(path, sizeof(path), bdf, "driver/unbind");
 	if (!pci_driver(bdf, driver, sizeof(driver)))
-		rc = write_file(path, bdf);
+		rc = pci_unbind(bdf);
 	pci_attr_path(path, sizeof(path), bdf, "enable");
-	return rc ?: write_file(path, "1");
+	return rc ?: write_file(path, on ? "1" : "0");
 }
 
-/* The first edu that no IOMMU translates for; -ENODEV if this machine has none */
-static inline int edu_find_noiommu(char bdf[16])
+/*
+ * The nth edu that no IOMMU translates for, switched on; -ENODEV if this machine has none. ACPI computes at each switch
+ * which interrupts the devices of the bypassed host bridge have: half a minute with all checkers on.
+ */
+static inline int edu_find_noiommu(unsigned int nth, char bdf[16])
 {
-	for (unsigned int nth = 0; !edu_find(nth, bdf); nth++)
-		if (!pci_has_iommu(bdf))
+	char path[128], text[16] = "";
+
+	for (unsigned int i = 0; !edu_find(i, bdf); i++) {
+		if (pci_has_iommu(bdf) || nth--)
+			continue;
+		pci_attr_path(path, sizeof(path), bdf, "enable");
+		if (read_file(path, text, sizeof(text)) > 0 && atoi(text) > 0)
 			return 0;
+		return pci_keep_on(bdf, true);
+	}
 	return -ENODEV;
 }
 

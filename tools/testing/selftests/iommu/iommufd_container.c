@@ -726,14 +726,12 @@ FIXTURE_TEARDOWN(siblings)
 TEST_F(siblings, one_parts_and_joins)
 {
 	struct edu stays, back;
-	char path[128];
 
 	ASSERT_EQ(0, vfio_group_set_container(self->group, self->iommufd));
 	ASSERT_EQ(0, type1_map(self->iommufd, self->mem, HALF, IOVA, TYPE1_RW));
 	ASSERT_EQ(0, edu_open_in_group(&stays, self->group, self->bdf[1]));
 	EXPECT_TRUE(dma_works(&stays, self->mem, IOVA, 1));
-	pci_attr_path(path, sizeof(path), self->bdf[0], "driver/unbind");
-	ASSERT_EQ(0, write_file(path, self->bdf[0]));
+	ASSERT_EQ(0, pci_unbind(self->bdf[0]));
 	EXPECT_TRUE(dma_works(&stays, self->mem, IOVA, 2));
 	EXPECT_EQ(-ENODEV, vfio_group_device(self->group, self->bdf[0]));
 	ASSERT_EQ(0, pci_use_vfio(self->bdf[0]));
@@ -749,12 +747,9 @@ TEST_F(siblings, one_parts_and_joins)
 /* All of them go while the container is set, and one comes back. */
 TEST_F(siblings, all_part)
 {
-	char path[128];
-
 	ASSERT_EQ(0, vfio_group_set_container(self->group, self->iommufd));
 	for (int i = 0; i < 3; i++) {
-		pci_attr_path(path, sizeof(path), self->bdf[i], "driver/unbind");
-		ASSERT_EQ(0, write_file(path, self->bdf[i]));
+		ASSERT_EQ(0, pci_unbind(self->bdf[i]));
 		EXPECT_EQ(i < 2 ? VFIO_GROUP_FLAGS_VIABLE | VFIO_GROUP_FLAGS_CONTAINER_SET : -ENODEV,
 			  vfio_group_flags(self->group));
 	}

@@ -761,7 +761,7 @@ TEST_F(life, one_of_two_binds_at_once_wins)
 TEST_F(life, driver_unbind_waits_for_close)
 {
 	struct pollfd asked = { .fd = eventfd(0, EFD_CLOEXEC), .events = POLLIN };
-	char path[128], node[64], driver[64];
+	char node[64], driver[64];
 	pid_t pid;
 
 	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem, 4 * PAGE, IOVA));
@@ -775,8 +775,7 @@ TEST_F(life, driver_unbind_waits_for_close)
 		/* must not hold the device open itself */
 		edu_close(&self->edu);
 		close(self->iommufd);
-		pci_attr_path(path, sizeof(path), self->edu.bdf, "driver/unbind");
-		CHILD_NEEDS(!write_file(path, self->edu.bdf));
+		CHILD_NEEDS(!pci_unbind(self->edu.bdf));
 		_exit(0);
 	}
 	/* the driver asks for the device, and waits; until it is given back everything goes on working */
@@ -1015,22 +1014,7 @@ TEST_F(fail, replace_keeps_the_old_translation)
 	EXPECT_EQ(0, iommu_destroy(self->iommufd, other));
 }
 
-/*
- * A device that was switched on before its driver came stays on when the driver goes. Binding then does not get into
- * ACPI, which in Linux 6.1 frees an object twice when memory for another one is missing.
- */
-static int pci_keep_on(const char *bdf, bool on)
-{
-	char path[128];
-	int rc;
-
-	pci_attr_path(path, sizeof(path), bdf, "driver/unbind");
-	rc = write_file(path, bdf);
-	pci_attr_path(path, sizeof(path), bdf, "enable");
-	rc = rc ?: write_file(path, on ? "1" : "0");
-	return rc ?: pci_use_vfio(bdf);
-}
-
+/* Binding a device that stays on does not get into ACPI, which in Linux 6.1 frees an object twice without memory. */
 TEST_F(fail, bind)
 {
 	struct edu edu;
@@ -1043,6 +1027,7 @@ TEST_F(fail, bind)
 	ASSERT_EQ(0, edu_open(&edu, 1));
 	edu_close(&edu);
 	ASSERT_EQ(0, pci_keep_on(edu.bdf, true));
+	ASSERT_EQ(0, pci_use_vfio(edu.bdf));
 	/* each time a context of its own, whose tables are empty */
 	for (int n = 1, rc; failed; n++) {
 		int iommufd = open("/dev/iommu", O_RDWR);
@@ -1064,6 +1049,7 @@ TEST_F(fail, bind)
 	}
 	EXPECT_LT(5, failures);
 	EXPECT_EQ(0, pci_keep_on(edu.bdf, false));
+	EXPECT_EQ(0, pci_use_vfio(edu.bdf));
 }
 
 TEST_F(fail, bind_while_memory_runs_out)
@@ -1079,6 +1065,7 @@ TEST_F(fail, bind_while_memory_runs_out)
 	ASSERT_EQ(0, edu_open(&edu, 1));
 	edu_close(&edu);
 	ASSERT_EQ(0, pci_keep_on(edu.bdf, true));
+	ASSERT_EQ(0, pci_use_vfio(edu.bdf));
 	ASSERT_EQ(0, memory_may_run_out(true));
 	for (int space = 0; rc; space += step) {
 		int iommufd = open("/dev/iommu", O_RDWR);
@@ -1102,6 +1089,7 @@ TEST_F(fail, bind_while_memory_runs_out)
 	EXPECT_LT(10, failures);
 	EXPECT_EQ(0, memory_may_run_out(false));
 	EXPECT_EQ(0, pci_keep_on(edu.bdf, false));
+	EXPECT_EQ(0, pci_use_vfio(edu.bdf));
 	close(task);
 }
 

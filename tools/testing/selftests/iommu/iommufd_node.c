@@ -91,7 +91,6 @@ TEST_F(reset, info_names_devices_as_the_iommufd_does)
 	unsigned int bus, slot, function;
 	struct reset_info answer;
 	int dev = self->edu[0].fd, fields;
-	char path[128];
 
 	ASSERT_EQ(0, hot_reset_info(dev, &answer));
 	EXPECT_EQ(DEV_ID | OWNED, answer.info.flags);
@@ -114,8 +113,7 @@ TEST_F(reset, info_names_devices_as_the_iommufd_does)
 	EXPECT_EQ(0, hot_reset(dev));
 
 	/* but one that VFIO does not have could be anybody's */
-	pci_attr_path(path, sizeof(path), self->edu[1].bdf, "driver/unbind");
-	ASSERT_EQ(0, write_file(path, self->edu[1].bdf));
+	ASSERT_EQ(0, pci_unbind(self->edu[1].bdf));
 	ASSERT_EQ(0, hot_reset_info(dev, &answer));
 	EXPECT_EQ(DEV_ID, answer.info.flags);
 	EXPECT_EQ(self->edu[0].id, answer.device[0].devid);
@@ -345,11 +343,9 @@ TEST_F(reset, info_while_a_device_comes_and_goes)
 	struct asker asker = { .dev = self->edu[0].fd };
 	const char *bdf = self->edu[1].bdf;
 	pthread_t thread;
-	char path[128];
 	void *ret;
 
 	edu_close(&self->edu[1]);
-	pci_attr_path(path, sizeof(path), bdf, "driver/unbind");
 	ASSERT_EQ(0, pthread_create(&thread, NULL, ask_whose, &asker));
 	for (unsigned int round = 0; round < 20; round++) {
 		unsigned int owned = __atomic_load_n(&asker.owned, __ATOMIC_RELAXED), missing;
@@ -358,7 +354,7 @@ TEST_F(reset, info_while_a_device_comes_and_goes)
 		while (__atomic_load_n(&asker.owned, __ATOMIC_RELAXED) == owned)
 			sched_yield();
 		missing = __atomic_load_n(&asker.missing, __ATOMIC_RELAXED);
-		EXPECT_EQ(0, write_file(path, bdf));
+		EXPECT_EQ(0, pci_unbind(bdf));
 		while (__atomic_load_n(&asker.missing, __ATOMIC_RELAXED) == missing)
 			sched_yield();
 	}
@@ -418,17 +414,10 @@ FIXTURE(strangers)
 /* Two devices on a bus that the IOMMU does not cover: VFIO has a group for each. Each is in a context of its own. */
 FIXTURE_SETUP(strangers)
 {
-	char bdf[16];
-	int found = 0;
-
-	for (unsigned int nth = 0; found < 2 && !edu_find(nth, bdf); nth++)
-		if (!pci_has_iommu(bdf))
-			memcpy(self->bdf[found++], bdf, sizeof(bdf));
-	if (found < 2)
+	if (edu_find_noiommu(0, self->bdf[0]) || edu_find_noiommu(1, self->bdf[1]))
 		SKIP(NO_FIXTURE; return, "no device without an IOMMU");
 	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
 	for (int i = 0; i < 2; i++) {
-		ASSERT_EQ(0, pci_stay_on(self->bdf[i]));
 		self->iommufd[i] = iommu_open();
 		ASSERT_LE(0, self->iommufd[i]);
 		ASSERT_EQ(0, edu_open_bound_at(&self->edu[i], self->bdf[i], self->iommufd[i]));

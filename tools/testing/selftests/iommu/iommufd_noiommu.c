@@ -75,11 +75,6 @@ static uint64_t physical(const void *va)
 	return entry >> 63 ? (entry & ((1UL << 55) - 1)) * PAGE + to_u64(va) % PAGE : 0;
 }
 
-static int find_device(char bdf[16])
-{
-	return edu_find_noiommu(bdf) ?: pci_stay_on(bdf);
-}
-
 FIXTURE(noiommu)
 {
 	char bdf[16];
@@ -91,7 +86,7 @@ FIXTURE(noiommu)
 
 FIXTURE_SETUP(noiommu)
 {
-	if (find_device(self->bdf))
+	if (edu_find_noiommu(0, self->bdf))
 		SKIP(NO_FIXTURE; return, NO_DEVICE);
 	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
 	self->iommufd = iommu_open();
@@ -148,8 +143,8 @@ TEST_F(noiommu, takes_a_capability_to_open)
 
 TEST_F(noiommu, is_there_in_the_unsafe_mode_only)
 {
-	char path[128], node[64];
 	struct edu again;
+	char node[64];
 
 	edu_close(&self->edu);
 	ASSERT_EQ(0, edu_open_at(&again, self->bdf));
@@ -157,8 +152,7 @@ TEST_F(noiommu, is_there_in_the_unsafe_mode_only)
 	EXPECT_EQ(-EPERM, vfio_bind(again.fd, self->iommufd, &again.id));
 	edu_close(&again);
 
-	pci_attr_path(path, sizeof(path), self->bdf, "driver/unbind");
-	ASSERT_EQ(0, write_file(path, self->bdf));
+	ASSERT_EQ(0, pci_unbind(self->bdf));
 	EXPECT_EQ(-ENOENT, vfio_node(self->bdf, node, sizeof(node)));
 	pci_use_vfio(self->bdf);
 	EXPECT_EQ(-ENOENT, vfio_node(self->bdf, node, sizeof(node)));
@@ -635,10 +629,7 @@ TEST_F(noiommu, kill_in_the_middle_of_a_transfer)
 
 static void *take_driver_away(void *arg)
 {
-	char path[128];
-
-	pci_attr_path(path, sizeof(path), arg, "driver/unbind");
-	return (void *)(long)write_file(path, arg);
+	return (void *)(long)pci_unbind(arg);
 }
 
 /* Who has it open keeps it, and all that is pinned for it, until he closes it. */
@@ -695,7 +686,7 @@ FIXTURE_VARIANT_ADD(container, iommufd)
 
 FIXTURE_SETUP(container)
 {
-	if (find_device(self->bdf))
+	if (edu_find_noiommu(0, self->bdf))
 		SKIP(NO_FIXTURE; return, NO_DEVICE);
 	ASSERT_EQ(0, write_file(UNSAFE_MODE, "Y"));
 	self->container = open(variant->file, O_RDWR | O_CLOEXEC);

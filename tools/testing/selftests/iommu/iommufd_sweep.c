@@ -457,21 +457,13 @@ static int as_vfio_1(struct world *w)
 static int vfio_map(struct world *w)
 {
 	const struct place *p = &w->place[w->at];
-	struct vfio_iommu_type1_dma_map map = {
-		.argsz = sizeof(map), .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-		.vaddr = to_u64(p->va), .iova = p->iova, .size = p->length,
-	};
 
-	return iommu_call(w->iommufd, VFIO_IOMMU_MAP_DMA, &map);
+	return type1_map(w->iommufd, p->va, p->length, p->iova, TYPE1_RW);
 }
 
 static int vfio_unmap(struct world *w, uint32_t flags, uint64_t iova, uint64_t length)
 {
-	struct vfio_iommu_type1_dma_unmap unmap = {
-		.argsz = sizeof(unmap), .flags = flags, .iova = iova, .size = length,
-	};
-
-	return iommu_call(w->iommufd, VFIO_IOMMU_UNMAP_DMA, &unmap);
+	return type1_unmap(w->iommufd, iova, &length, flags);
 }
 
 static int vfio_unmap_several(struct world *w)

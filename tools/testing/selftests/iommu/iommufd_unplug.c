@@ -448,10 +448,8 @@ static int give_to(const char *bdf, const char *driver)
 	char path[128], now[64];
 	int rc = 0;
 
-	if (!pci_driver(bdf, now, sizeof(now))) {
-		pci_attr_path(path, sizeof(path), bdf, "driver/unbind");
-		rc = write_file(path, bdf);
-	}
+	if (!pci_driver(bdf, now, sizeof(now)))
+		rc = pci_unbind(bdf);
 	pci_attr_path(path, sizeof(path), bdf, "driver_override");
 	rc = rc ?: write_file(path, driver);
 	snprintf(path, sizeof(path), "/sys/bus/pci/drivers/%s/bind", driver);
