@@ -6,7 +6,7 @@
  * map them. A page is taken under its folio's lock, so it belonged to the file at that moment. When the file is
  * truncated later the device keeps the page, and the file has another one or none.
  *
- * The pins are those of pin_user_pages(): unpin_user_page() and its relatives release them.
+ * The pins are those of pin_user_pages(): unpin_runs() releases them.
  *
  * Locking: takes folio locks, for a missing huge page also the inode's lock; the caller holds neither.
  */
@@ -16,6 +16,7 @@
 #include <linux/hugetlb.h>
 #include <linux/memfd.h>
 #include <linux/mm.h>
+#include <linux/page_run.h>
 #include <linux/pagemap.h>
 #include <linux/pin_file.h>
 #include <linux/sched/mm.h>
@@ -175,12 +176,17 @@ static int to_documented_errno(int rc)
 	return -EFAULT;
 }
 
+/* Pages asked for in one go */
+#define BATCH 64U
+
 /**
- * pin_file_pages() - Pin pages of a file for as long as a device may use them
+ * pin_file_runs() - Pin pages of a file for as long as a device may use them
  * @file: file, between pin_file_open() and pin_file_close()
  * @index: first page, in units of PAGE_SIZE also for huge pages
  * @npages: how many, above 0
- * @pages: out: the pages
+ * @runs: out: where the pages are, in the order of the file
+ * @max: how many runs there is room for, above 0
+ * @num: out: how many there are
  *
  * Pages that the file does not have yet are made. A page that must stay movable (CMA, ZONE_MOVABLE) is replaced in the
  * file by one that need not.
@@ -189,17 +195,25 @@ static int to_documented_errno(int rc)
  * before @index, -ENOMEM (also: no huge page, file system full, not movable now), -EFAULT (memory failure, or the page
  * could not be read back from swap), -EINTR (the caller is being killed; for a missing huge page: has a signal).
  */
-long pin_file_pages(struct file *file, pgoff_t index, unsigned long npages, struct page **pages)
+long pin_file_runs(struct file *file, pgoff_t index, unsigned long npages, struct page_run *runs, unsigned int max,
+		   unsigned int *num)
 {
+	struct page *pages[BATCH];
 	unsigned int flags;
-	long n, rc;
+	long n, rc, i;
 
+	npages = min3(npages, (unsigned long)max, (unsigned long)BATCH);
+	*num = 0;
 	flags = memalloc_pin_save();
 	do {
 		n = pin_range(file, index, npages, pages);
 		rc = n < 0 ? n : check_and_migrate_movable_pages(n, pages);
 	} while (rc == -EAGAIN);
 	memalloc_pin_restore(flags);
-	return rc ? to_documented_errno(rc) : n;
+	if (rc)
+		return to_documented_errno(rc);
+	for (i = 0; i < n; i++)
+		page_runs_add(runs, num, max, page_to_pfn(pages[i]), 1);
+	return n;
 }
-EXPORT_SYMBOL_GPL(pin_file_pages);
+EXPORT_SYMBOL_GPL(pin_file_runs);

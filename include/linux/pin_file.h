@@ -8,10 +8,11 @@
 #include <linux/types.h>
 
 struct file;
-struct page;
+struct page_run;
 
 int pin_file_open(struct file *file, bool writable);
 void pin_file_close(struct file *file, bool writable);
-long pin_file_pages(struct file *file, pgoff_t index, unsigned long npages, struct page **pages);
+long pin_file_runs(struct file *file, pgoff_t index, unsigned long npages, struct page_run *runs, unsigned int max,
+		   unsigned int *num);
 
 #endif

@@ -14,7 +14,9 @@
  * covered by the dma-buf's reservation lock, which is held while an area of it is put in or taken out.
  */
 #include <linux/iommu.h>
+#include <linux/iommu-runs.h>
 #include <linux/mm.h>
+#include <linux/page_run.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -71,22 +73,62 @@ static int map_run(struct iommu_domain *domain, unsigned long iova, phys_addr_t 
 	return 0;
 }
 
+/* Runs that are mapped in one go */
+#define BATCH 16
+
+/* Whole pages, in batches of runs */
+static int map_pages(struct iommu_domain *domain, unsigned long iova, struct pinned *p, unsigned long index,
+		     unsigned long npages, int prot, unsigned long *done)
+{
+	unsigned long last = index + npages - 1;
+	struct page_run runs[BATCH];
+	unsigned long n;
+	unsigned int num;
+	size_t mapped;
+	int rc;
+
+	for (*done = 0; index <= last; index += n) {
+		n = pinned_runs(p, index, last, runs, BATCH, &num);
+		rc = iommu_map_runs(domain, iova + *done, runs, num, prot, &mapped);
+		*done += mapped;
+		if (rc)
+			return rc;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int map_bytes(struct iommu_domain *domain, unsigned long iova, struct pinned *p, u64 byte, unsigned long length,
+		     int prot, bool huge_pages, unsigned long *done)
+{
+	unsigned long last = (byte + length - 1) >> PAGE_SHIFT;
+	int rc = 0;
+
+	*done = 0;
+	while (*done < length && !rc) {
+		unsigned long offset = offset_in_page(byte + *done);
+		unsigned long pfn, run, mapped;
+
+		run = pinned_run(p, (byte + *done) >> PAGE_SHIFT, last, &pfn);
+		run = min((run << PAGE_SHIFT) - offset, length - *done);
+		rc = map_run(domain, iova + *done, PFN_PHYS(pfn) + offset, run, prot, huge_pages, &mapped);
+		*done += mapped;
+	}
+	return rc;
+}
+
 static int put_in(struct iommu_domain *domain, unsigned long iova, struct pinned *p, u64 byte, unsigned long length,
 		  int prot, bool huge_pages)
 {
-	unsigned long last = (byte + length - 1) >> PAGE_SHIFT;
-	unsigned long done = 0;
-	int rc = 0;
+	unsigned long done;
+	int rc;
 
-	while (done < length && !rc) {
-		unsigned long offset = offset_in_page(byte + done);
-		unsigned long pfn, run, mapped;
-
-		run = pinned_run(p, (byte + done) >> PAGE_SHIFT, last, &pfn);
-		run = min((run << PAGE_SHIFT) - offset, length - done);
-		rc = map_run(domain, iova + done, PFN_PHYS(pfn) + offset, run, prot, huge_pages, &mapped);
-		done += mapped;
-	}
+	if (huge_pages && pinned_has_pages(p) && !offset_in_page(byte | length))
+		rc = map_pages(domain, iova, p, byte >> PAGE_SHIFT, length >> PAGE_SHIFT, prot, &done);
+	else
+		rc = map_bytes(domain, iova, p, byte, length, prot, huge_pages, &done);
 	if (rc)
 		take_out(domain, iova, done);
 	return rc;

@@ -16,7 +16,9 @@
 #include <linux/highmem.h>
 #include <linux/hugetlb_inline.h>
 #include <linux/mm.h>
+#include <linux/page_run.h>
 #include <linux/pin_file.h>
+#include <linux/pin_run.h>
 #include <linux/sched/mm.h>
 #include <linux/uaccess.h>
 
@@ -138,23 +140,23 @@ static unsigned int read_flags(struct mm_struct *mm, unsigned long uaddr, unsign
 	return is_vm_hugetlb_page(vma) ? 0 : FOLL_WRITE | FOLL_FORCE;
 }
 
-static long pin_user(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages)
+static long pin_user(struct pin_source *source, unsigned long index, unsigned long npages, struct page_run *runs,
+		     unsigned int max, unsigned int *num)
 {
 	unsigned long uaddr = source->user.uaddr + (index << PAGE_SHIFT);
-	unsigned int gup_flags = FOLL_LONGTERM | FOLL_WRITE;
+	unsigned int gup_flags = FOLL_WRITE;
 	struct mm_struct *mm = source->user.mm;
 	long pinned = -EINTR;
 
 	if (source->writable && mm == current->mm)
-		return pin_user_pages_fast(uaddr, npages, gup_flags, pages);
+		return pin_user_runs(mm, uaddr, npages, gup_flags, runs, max, num);
 
 	if (!mmget_not_zero(mm))
 		return -EFAULT;
 	if (!mmap_read_lock_killable(mm)) {
 		if (!source->writable)
-			gup_flags = FOLL_LONGTERM | read_flags(mm, uaddr, &npages);
-		/* In 6.1 a long-term pin may not let go of the lock on the way */
-		pinned = pin_user_pages_remote(mm, uaddr, npages, gup_flags, pages, NULL, NULL);
+			gup_flags = read_flags(mm, uaddr, &npages);
+		pinned = pin_user_runs(mm, uaddr, npages, gup_flags, runs, max, num);
 		mmap_read_unlock(mm);
 	}
 	/* If this was the last user of the mm, its teardown need not run under the locks that are held here */
@@ -167,22 +169,25 @@ static long pin_user(struct pin_source *source, unsigned long index, unsigned lo
  * @source: where they come from
  * @index: first page
  * @npages: how many, above 0; @index + @npages is within the source
- * @pages: out: the pages
+ * @runs: out: where they are, in the order of their indices
+ * @max: how many runs there is room for, above 0
+ * @num: out: how many there are
  *
  * Return: how many pages were pinned, at least 1 and perhaps fewer than asked for, or -errno: -EFAULT when nothing
  * usable is mapped there or its process is gone, -EINVAL when the file has no such page or it is a dma-buf, -ENOMEM,
  * -EINTR.
  */
-long pin_source_pin(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages)
+long pin_source_pin(struct pin_source *source, unsigned long index, unsigned long npages, struct page_run *runs,
+		    unsigned int max, unsigned int *num)
 {
 	long pinned = -EFAULT;
 
 	switch (source->kind) {
 	case PIN_SOURCE_USER:
-		pinned = pin_user(source, index, npages, pages);
+		pinned = pin_user(source, index, npages, runs, max, num);
 		break;
 	case PIN_SOURCE_FILE:
-		pinned = pin_file_pages(source->file.file, source->file.first + index, npages, pages);
+		pinned = pin_file_runs(source->file.file, source->file.first + index, npages, runs, max, num);
 		break;
 	case PIN_SOURCE_DMABUF:
 		pinned = -EINVAL;
@@ -192,25 +197,33 @@ long pin_source_pin(struct pin_source *source, unsigned long index, unsigned lon
 }
 
 /**
- * pin_source_unpin() - Undo pin_source_pin() for physically contiguous pages
- * @source: where they came from
- * @pfn: first page frame
- * @npages: how many
+ * pin_source_unpin() - Undo pin_source_pin()
+ * @source: where the pages came from
+ * @runs: where they are; not necessarily as they were pinned
+ * @num: how many runs
  */
-void pin_source_unpin(struct pin_source *source, unsigned long pfn, unsigned long npages)
+void pin_source_unpin(struct pin_source *source, const struct page_run *runs, unsigned int num)
 {
-	unpin_user_page_range_dirty_lock(pfn_to_page(pfn), npages, source->writable);
+	unpin_runs(runs, num, source->writable);
 }
 
 /* Pages for the time of a copy: how many, at least 1, or -errno */
 static long pin_for_copy(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages,
 			 bool write)
 {
+	struct page_run runs[COPY_BATCH];
 	struct mm_struct *mm;
 	long pinned = -EINTR;
+	unsigned int num, i;
+	unsigned long n;
 
-	if (source->kind != PIN_SOURCE_USER)
-		return pin_source_pin(source, index, npages, pages);
+	if (source->kind != PIN_SOURCE_USER) {
+		pinned = pin_source_pin(source, index, npages, runs, COPY_BATCH, &num);
+		for (i = 0; pinned > 0 && i < num; i++)
+			for (n = 0; n < runs[i].npages; n++)
+				*pages++ = pfn_to_page(runs[i].pfn + n);
+		return pinned;
+	}
 
 	mm = source->user.mm;
 	if (!mmget_not_zero(mm))

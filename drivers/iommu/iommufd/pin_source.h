@@ -7,7 +7,7 @@
 struct dma_buf;
 struct file;
 struct mm_struct;
-struct page;
+struct page_run;
 struct pin_dmabuf;
 
 /**
@@ -54,8 +54,9 @@ int pin_source_open_file(struct pin_source *source, struct file *file, pgoff_t f
 int pin_source_open_dmabuf(struct pin_source *source, struct dma_buf *dmabuf, unsigned long first,
 			   unsigned long npages, bool writable);
 void pin_source_close(struct pin_source *source);
-long pin_source_pin(struct pin_source *source, unsigned long index, unsigned long npages, struct page **pages);
-void pin_source_unpin(struct pin_source *source, unsigned long pfn, unsigned long npages);
+long pin_source_pin(struct pin_source *source, unsigned long index, unsigned long npages, struct page_run *runs,
+		    unsigned int max, unsigned int *num);
+void pin_source_unpin(struct pin_source *source, const struct page_run *runs, unsigned int num);
 int pin_source_copy(struct pin_source *source, u64 byte, void *buf, size_t length, bool write, bool remote);
 
 #endif

@@ -19,6 +19,7 @@
 #include <linux/bitmap.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
+#include <linux/page_run.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -223,18 +224,7 @@ static int put_in_chunk(struct pin_store *store, unsigned long nr, unsigned int 
 	return rc;
 }
 
-/**
- * pin_store_put() - Remember physically contiguous pages
- * @store: store
- * @index: index of the first page
- * @pfn: its PFN
- * @npages: how many pages
- *
- * All other entries keep their values, whether this succeeds or not.
- *
- * Return: 0, or -ENOMEM; then what was stored of the range means nothing, as before.
- */
-int pin_store_put(struct pin_store *store, unsigned long index, unsigned long pfn, unsigned long npages)
+static int put_run(struct pin_store *store, unsigned long index, unsigned long pfn, unsigned long npages)
 {
 	while (npages) {
 		unsigned int slot = index & (PIN_CHUNK_PAGES - 1);
@@ -248,6 +238,29 @@ int pin_store_put(struct pin_store *store, unsigned long index, unsigned long pf
 		npages -= n;
 	}
 	return 0;
+}
+
+/**
+ * pin_store_put() - Remember pages
+ * @store: store
+ * @index: index of the first page
+ * @runs: where they are
+ * @num: how many runs
+ *
+ * All other entries keep their values, whether this succeeds or not.
+ *
+ * Return: 0, or -ENOMEM; then what was stored of the range means nothing, as before.
+ */
+int pin_store_put(struct pin_store *store, unsigned long index, const struct page_run *runs, unsigned int num)
+{
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; i < num && !rc; i++) {
+		rc = put_run(store, index, runs[i].pfn, runs[i].npages);
+		index += runs[i].npages;
+	}
+	return rc;
 }
 
 /* PFN of @index, and how many pages from there on follow it within its chunk */
@@ -290,6 +303,33 @@ unsigned long pin_store_run(struct pin_store *store, unsigned long index, unsign
 		npages += n;
 	}
 	return min(npages, want);
+}
+
+/**
+ * pin_store_runs() - Runs of physically contiguous pages that start at an index
+ * @store: store
+ * @index: first index, stored and covered by a user
+ * @last: last index to look at, inclusive, all up to it stored and covered
+ * @runs: out: runs, each as long as it can be but for the last one
+ * @max: how many there is room for, above 0
+ * @num: out: how many there are
+ *
+ * Return: how many pages they have.
+ */
+unsigned long pin_store_runs(struct pin_store *store, unsigned long index, unsigned long last, struct page_run *runs,
+			     unsigned int max, unsigned int *num)
+{
+	unsigned long covered = 0;
+	unsigned long n;
+
+	for (*num = 0; *num < max && index + covered <= last; (*num)++) {
+		n = pin_store_run(store, index + covered, last, &runs[*num].pfn);
+		if (!n)
+			break;
+		runs[*num].npages = n;
+		covered += n;
+	}
+	return covered;
 }
 
 /**

@@ -5,6 +5,8 @@
 #include <linux/bits.h>
 #include <linux/xarray.h>
 
+struct page_run;
+
 #define PIN_CHUNK_SHIFT 9
 #define PIN_CHUNK_PAGES BIT(PIN_CHUNK_SHIFT)
 
@@ -20,8 +22,10 @@ struct pin_store {
 
 void pin_store_init(struct pin_store *store, unsigned long npages);
 void pin_store_destroy(struct pin_store *store);
-int pin_store_put(struct pin_store *store, unsigned long index, unsigned long pfn, unsigned long npages);
+int pin_store_put(struct pin_store *store, unsigned long index, const struct page_run *runs, unsigned int num);
 unsigned long pin_store_run(struct pin_store *store, unsigned long index, unsigned long last, unsigned long *pfn);
+unsigned long pin_store_runs(struct pin_store *store, unsigned long index, unsigned long last, struct page_run *runs,
+			     unsigned int max, unsigned int *num);
 void pin_store_drop(struct pin_store *store, unsigned long index, unsigned long last);
 
 #endif

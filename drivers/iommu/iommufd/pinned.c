@@ -13,6 +13,7 @@
 #include <linux/err.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/page_run.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -36,11 +37,11 @@ struct pinned_move {
 	bool same_limit;
 };
 
-/* Pages asked for in one go where there is no memory for a larger batch */
+/* Runs handled in one go where there is no memory for a larger batch */
 #define SMALL_BATCH 16
 
 /* Pages asked for in one go at most, whatever memory there is: the fewer, the more often batches meet */
-unsigned int pinned_max_batch = UINT_MAX;
+unsigned long pinned_max_batch = ULONG_MAX;
 
 /**
  * pinned_init() - Set up what does not depend on where pages come from
@@ -226,13 +227,15 @@ int pinned_user_address(struct pinned *p, u64 byte, struct mm_struct **mm, unsig
 /* Unpin a range that is in the store and that no user covers */
 static void unpin_range(struct pinned *p, unsigned long index, unsigned long end)
 {
-	unsigned long pfn, n;
+	struct page_run runs[SMALL_BATCH];
+	unsigned int num;
+	unsigned long n;
 
 	for (; index < end; index += n) {
-		n = pin_store_run(&p->store, index, end - 1, &pfn);
+		n = pin_store_runs(&p->store, index, end - 1, runs, SMALL_BATCH, &num);
 		if (!n)
 			return;
-		pin_source_unpin(&p->source, pfn, n);
+		pin_source_unpin(&p->source, runs, num);
 		cond_resched();
 	}
 }
@@ -259,31 +262,15 @@ static void unpin_hole(struct pinned *p, unsigned long index, unsigned long end,
 	pin_account_uncharge(&p->account, last - index + 1);
 }
 
-/* Store a batch of pages run by run; on failure all of them are unpinned */
-static int store_batch(struct pinned *p, unsigned long index, struct page **pages, unsigned long npages)
-{
-	unsigned long i, n, pfn;
-	int rc = 0;
-
-	for (i = 0; i < npages && !rc; i += n) {
-		pfn = page_to_pfn(pages[i]);
-		for (n = 1; i + n < npages && page_to_pfn(pages[i + n]) == pfn + n; n++)
-			;
-		rc = pin_store_put(&p->store, index + i, pfn, n);
-	}
-	if (rc)
-		unpin_user_pages(pages, npages);
-	return rc;
-}
-
 /* Charge, pin and store what nobody covers yet; on failure nothing of it stays */
 static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
 {
-	struct page *few[SMALL_BATCH];
-	unsigned long batch = SMALL_BATCH;
-	struct page **pages = few;
+	struct page_run few[SMALL_BATCH];
+	struct page_run *runs = few;
+	unsigned int max = SMALL_BATCH;
 	unsigned long pos = index;
 	void *many = NULL;
+	unsigned int num;
 	long n;
 	int rc;
 
@@ -295,16 +282,21 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
 	if (last - index >= SMALL_BATCH)
 		many = (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (many) {
-		pages = many;
-		batch = PAGE_SIZE / sizeof(*pages);
+		runs = many;
+		max = PAGE_SIZE / sizeof(*runs);
 	}
-	batch = min_t(unsigned long, batch, READ_ONCE(pinned_max_batch));
 
 	while (pos <= last) {
-		n = pin_source_pin(&p->source, pos, min(batch, last - pos + 1), pages);
-		rc = n < 0 ? n : store_batch(p, pos, pages, n);
-		if (rc)
+		n = pin_source_pin(&p->source, pos, min(last - pos + 1, READ_ONCE(pinned_max_batch)), runs, max, &num);
+		if (n < 0) {
+			rc = n;
 			break;
+		}
+		rc = pin_store_put(&p->store, pos, runs, num);
+		if (rc) {
+			pin_source_unpin(&p->source, runs, num);
+			break;
+		}
 		pos += n;
 		if (fatal_signal_pending(current)) {
 			rc = -EINTR;
@@ -502,6 +494,28 @@ unsigned long pinned_run(struct pinned *p, unsigned long index, unsigned long la
 	}
 	mutex_lock(&p->mutex);
 	n = pin_store_run(&p->store, index, last, pfn);
+	mutex_unlock(&p->mutex);
+	return n;
+}
+
+/**
+ * pinned_runs() - Runs of physically contiguous pages that start at an index
+ * @p: pinned source that has pages
+ * @index: first page, covered by a user that stays during the call
+ * @last: last page to look at, inclusive, covered as well
+ * @runs: out: runs, each as long as it can be but for the last one
+ * @max: how many there is room for, above 0
+ * @num: out: how many there are
+ *
+ * Return: how many pages they have, above 0.
+ */
+unsigned long pinned_runs(struct pinned *p, unsigned long index, unsigned long last, struct page_run *runs,
+			  unsigned int max, unsigned int *num)
+{
+	unsigned long n;
+
+	mutex_lock(&p->mutex);
+	n = pin_store_runs(&p->store, index, last, runs, max, num);
 	mutex_unlock(&p->mutex);
 	return n;
 }

@@ -32,7 +32,7 @@ struct pinned {
 	bool moving;
 };
 
-extern unsigned int pinned_max_batch;
+extern unsigned long pinned_max_batch;
 
 void pinned_init(struct pinned *p, unsigned long npages);
 struct pinned *pinned_alloc_user(unsigned long uaddr, unsigned long npages, bool writable, enum pin_account_mode mode);
@@ -54,5 +54,7 @@ int pinned_copy(struct pinned *p, u64 byte, void *buf, size_t length, bool write
 int pinned_move_begin(struct pinned *p, enum pin_account_mode mode, struct list_head *moves);
 void pinned_move_end(struct list_head *moves, bool commit);
 unsigned long pinned_run(struct pinned *p, unsigned long index, unsigned long last, unsigned long *pfn);
+unsigned long pinned_runs(struct pinned *p, unsigned long index, unsigned long last, struct page_run *runs,
+			  unsigned int max, unsigned int *num);
 
 #endif

@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/page_run.h>
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
 
@@ -57,21 +58,33 @@ static void expect_bytes(struct kunit *test, const u8 *buf, size_t length, size_
 	KUNIT_EXPECT_EQ(test, wrong, (size_t)0);
 }
 
+/* PFN of the nth page */
+static unsigned long nth_pfn(const struct page_run *runs, unsigned int num, unsigned long n)
+{
+	for (; num && n >= runs->npages; runs++, num--)
+		n -= runs->npages;
+	return num ? runs->pfn + n : 0;
+}
+
 static void pages_of_a_file_are_those_in_its_cache(struct kunit *test)
 {
 	struct file *file = file_new(test);
 	struct pin_source source;
-	struct page *pages[4], *page;
+	struct page_run runs[4];
+	struct page *page;
+	unsigned int num;
 	long i;
 
 	KUNIT_ASSERT_EQ(test, pin_source_open_file(&source, file, FIRST, FILE_PAGES - FIRST, true), 0);
-	KUNIT_ASSERT_EQ(test, pin_source_pin(&source, 2, 4, pages), 4L);
+	KUNIT_ASSERT_EQ(test, pin_source_pin(&source, 2, 4, runs, 4, &num), 4L);
 	for (i = 0; i < 4; i++) {
+		unsigned long pfn = nth_pfn(runs, num, i);
+
 		page = shmem_read_mapping_page(file->f_mapping, FIRST + 2 + i);
 		KUNIT_ASSERT_FALSE(test, IS_ERR(page));
-		KUNIT_EXPECT_PTR_EQ(test, page, pages[i]);
+		KUNIT_EXPECT_EQ(test, page_to_pfn(page), pfn);
 		KUNIT_EXPECT_EQ(test, pins(page), 1U);
-		pin_source_unpin(&source, page_to_pfn(page), 1);
+		pin_source_unpin(&source, &(struct page_run){ pfn, 1 }, 1);
 		KUNIT_EXPECT_EQ(test, pins(page), 0U);
 		/* a device may have written to it */
 		KUNIT_EXPECT_TRUE(test, PageDirty(page));
@@ -84,15 +97,16 @@ static void pages_of_a_file_are_those_in_its_cache(struct kunit *test)
 static void file_that_ends_is_einval(struct kunit *test)
 {
 	struct file *file = file_new(test);
-	struct page *pages[4] = { };
 	struct pin_source source;
+	struct page_run runs[4];
+	unsigned int num;
 
 	KUNIT_ASSERT_EQ(test, pin_source_open_file(&source, file, FIRST, FILE_PAGES, true), 0);
 	/* as far as it goes, then nothing */
-	KUNIT_EXPECT_EQ(test, pin_source_pin(&source, FILE_PAGES - FIRST - 2, 4, pages), 2L);
-	KUNIT_EXPECT_EQ(test, pin_source_pin(&source, FILE_PAGES - FIRST, 4, pages + 2), (long)-EINVAL);
-	KUNIT_EXPECT_NULL(test, pages[2]);
-	unpin_user_pages(pages, 2);
+	KUNIT_ASSERT_EQ(test, pin_source_pin(&source, FILE_PAGES - FIRST - 2, 4, runs, 4, &num), 2L);
+	pin_source_unpin(&source, runs, num);
+	KUNIT_EXPECT_EQ(test, pin_source_pin(&source, FILE_PAGES - FIRST, 4, runs, 4, &num), (long)-EINVAL);
+	KUNIT_EXPECT_EQ(test, num, 0U);
 	pin_source_close(&source);
 	fput(file);
 }

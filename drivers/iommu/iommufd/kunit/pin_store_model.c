@@ -5,6 +5,7 @@
  */
 #include <linux/bitmap.h>
 #include <linux/kernel.h>
+#include <linux/page_run.h>
 
 #include "../pin_store.h"
 #include "model.h"
@@ -84,7 +85,7 @@ static const char *put(struct store_model *m, unsigned long index, unsigned long
 	end = find_next_bit(m->covered, end, index);
 	if (index == end)
 		return NULL;
-	rc = pin_store_put(&m->store, index, pfn, end - index);
+	rc = pin_store_put(&m->store, index, &(struct page_run){ pfn, end - index }, 1);
 	if (rc == -ENOMEM)
 		return NULL;
 	if (rc)

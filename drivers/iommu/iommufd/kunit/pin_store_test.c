@@ -3,6 +3,7 @@
 #include <kunit/test.h>
 #include <linux/delay.h>
 #include <linux/mm.h>
+#include <linux/page_run.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 
@@ -28,7 +29,7 @@ static void store_end(struct kunit *test, struct pin_store *store)
 static void put(struct kunit *test, struct pin_store *store, unsigned long index, unsigned long pfn,
 		unsigned long npages)
 {
-	KUNIT_ASSERT_EQ(test, pin_store_put(store, index, pfn, npages), 0);
+	KUNIT_ASSERT_EQ(test, pin_store_put(store, index, &(struct page_run){ pfn, npages }, 1), 0);
 }
 
 static void expect_run(struct kunit *test, struct pin_store *store, unsigned long index, unsigned long last,
