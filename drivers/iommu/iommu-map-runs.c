@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * iommu-map-runs - map memory that is not contiguous in one call, so that a driver walks its table once
+ * iommu-map-runs - map memory that is not contiguous in one call, and unmap it in another, so that a driver walks its
+ * table once and flushes once; a driver that has no such operations is asked piece by piece
  *
  * Locking: none. The caller sees to it that nobody else changes the range in this domain.
  */
@@ -24,12 +25,17 @@
 int iommu_map_runs(struct iommu_domain *domain, unsigned long iova, const struct page_run *runs, unsigned int num,
 		   int prot, size_t *mapped)
 {
+	const struct iommu_domain_ops *ops = domain->ops;
 	unsigned int i;
 	int rc;
 
 	*mapped = 0;
-	if (domain->ops->map_runs)
-		return domain->ops->map_runs(domain, iova, runs, num, prot, GFP_KERNEL, mapped);
+	if (ops->map_runs) {
+		rc = ops->map_runs(domain, iova, runs, num, prot, GFP_KERNEL, mapped);
+		if (*mapped && ops->iotlb_sync_map)
+			ops->iotlb_sync_map(domain, iova, *mapped);
+		return rc;
+	}
 	for (i = 0; i < num; i++) {
 		rc = iommu_map(domain, iova + *mapped, PFN_PHYS(runs[i].pfn), runs[i].npages << PAGE_SHIFT, prot);
 		if (rc)
@@ -39,3 +45,20 @@ int iommu_map_runs(struct iommu_domain *domain, unsigned long iova, const struct
 	return 0;
 }
 EXPORT_SYMBOL_GPL(iommu_map_runs);
+
+/**
+ * iommu_unmap_range() - Unmap what was mapped as a whole
+ * @domain: paging domain
+ * @iova: first IOVA
+ * @size: bytes, not 0; no leaf reaches across an end of the range
+ *
+ * When this returns no device that translates through @domain reaches the range any more.
+ */
+void iommu_unmap_range(struct iommu_domain *domain, unsigned long iova, size_t size)
+{
+	if (domain->ops->unmap_range)
+		domain->ops->unmap_range(domain, iova, size);
+	else
+		WARN_ON(iommu_unmap(domain, iova, size) != size);
+}
+EXPORT_SYMBOL_GPL(iommu_unmap_range);

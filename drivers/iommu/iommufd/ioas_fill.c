@@ -40,15 +40,8 @@ struct dmabuf_fill {
 
 static void take_out(struct iommu_domain *domain, unsigned long iova, unsigned long length)
 {
-	struct iommu_iotlb_gather gather;
-	size_t unmapped;
-
-	if (!length)
-		return;
-	iommu_iotlb_gather_init(&gather);
-	unmapped = iommu_unmap_fast(domain, iova, length, &gather);
-	iommu_iotlb_sync(domain, &gather);
-	WARN_ON(unmapped != length);
+	if (length)
+		iommu_unmap_range(domain, iova, length);
 }
 
 static int map_run(struct iommu_domain *domain, unsigned long iova, phys_addr_t phys, unsigned long length, int prot,
