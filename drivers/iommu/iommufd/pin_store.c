@@ -2,11 +2,14 @@
 /*
  * pin_store - page index to PFN, for one pinned source
  *
- * Indices are grouped in chunks of 512. A chunk whose pages follow each other in physical memory is one number: the
- * PFN that its slot 0 has or would have. Any other chunk is a list of its runs: a bitmap says at which slots a run
- * begins, and an array has one PFN for each of them. So a chunk costs 4 bytes a run and about 100 bytes, at most a
- * little above 4 bytes a page, and a source of at most one contiguous chunk costs nothing. Storing may allocate and
- * fail; dropping never does, so a release path cannot fail.
+ * A source whose pages follow each other in physical memory is one number, the PFN that its index 0 has or would have,
+ * and costs no memory. Any other has a table of chunks of 512 indices. A chunk whose pages follow each other is one
+ * number again, that of its slot 0; any other is a list of its runs: a bitmap says at which slots a run begins, and an
+ * array has one PFN for each of them. So a chunk costs 4 bytes a run and about 100 bytes, at most a little above 4
+ * bytes a page. Storing may allocate and fail; dropping never does, so a release path cannot fail.
+ *
+ * Runs come and go in batches, in ascending order: what a batch needs in a chunk is counted first, then room is made
+ * once, then it is written in one pass.
  *
  * PFNs have 48 bits, and arithmetic on them wraps there: the PFN that slot 0 would have may lie below 0. The upper 16
  * bits have an array of their own, which a chunk has only where they are needed: above 16 TiB.
@@ -19,7 +22,6 @@
 #include <linux/bitmap.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
-#include <linux/page_run.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -28,6 +30,7 @@
 #define PFN_BITS 48
 #define PFN_WRAP(pfn) ((pfn) & GENMASK_ULL(PFN_BITS - 1, 0))
 #define NEEDS_HIGH(pfn) ((pfn) > U32_MAX)
+#define NO_PFN ULONG_MAX
 
 /**
  * struct pin_chunk - Runs of a chunk that is not contiguous
@@ -45,6 +48,70 @@ struct pin_chunk {
 	u16 capacity;
 };
 
+/**
+ * struct batch - Runs that wait to be stored
+ * @run: the next one
+ * @end: behind the last one
+ * @done: pages of @run that are stored already
+ */
+struct batch {
+	const struct page_run *run;
+	const struct page_run *end;
+	unsigned long done;
+};
+
+/**
+ * struct slice - What a batch has for one chunk
+ * @slot: where it begins
+ * @end: where it ends, exclusive
+ * @starts: runs that begin in it, the one at @slot included
+ * @pfn: PFN of @slot
+ * @next: PFN that would go on behind it
+ * @high: some PFN needs its upper bits
+ */
+struct slice {
+	unsigned int slot;
+	unsigned int end;
+	unsigned int starts;
+	unsigned long pfn;
+	unsigned long next;
+	bool high;
+};
+
+/* How many pages follow each other, at most @room */
+static inline unsigned int next_piece(struct batch *batch, unsigned int room, unsigned long *pfn)
+{
+	unsigned long left = batch->run->npages - batch->done;
+
+	*pfn = batch->run->pfn + batch->done;
+	if (left > room) {
+		batch->done += room;
+		return room;
+	}
+	batch->run++;
+	batch->done = 0;
+	return left;
+}
+
+/* @batch is a copy: nothing is taken from it yet */
+static struct slice next_slice(struct batch batch, unsigned int slot)
+{
+	struct slice slice = { .slot = slot, .end = slot, .next = NO_PFN };
+	unsigned long pfn, bits = 0;
+	unsigned int n;
+
+	slice.pfn = batch.run->pfn + batch.done;
+	while (slice.end < PIN_CHUNK_PAGES && batch.run < batch.end) {
+		n = next_piece(&batch, PIN_CHUNK_PAGES - slice.end, &pfn);
+		slice.starts += pfn != slice.next;
+		slice.next = pfn + n;
+		slice.end += n;
+		bits |= pfn;
+	}
+	slice.high = NEEDS_HIGH(bits);
+	return slice;
+}
+
 static void chunk_free(struct pin_chunk *chunk)
 {
 	kfree(chunk->low);
@@ -58,44 +125,22 @@ static unsigned int chunk_rank(struct pin_chunk *chunk, unsigned int slot)
 	return bitmap_weight(chunk->starts, slot);
 }
 
-/* PFN of @slot, and the slot at which its run ends */
-static unsigned long chunk_get(struct pin_chunk *chunk, unsigned int slot, unsigned int *end)
+static inline unsigned long chunk_pfn(struct pin_chunk *chunk, unsigned int run)
+{
+	return chunk->low[run] | (chunk->high ? (unsigned long)chunk->high[run] << 32 : 0);
+}
+
+static unsigned long chunk_get(struct pin_chunk *chunk, unsigned int slot)
 {
 	unsigned int start = find_last_bit(chunk->starts, slot + 1);
-	unsigned int run = chunk_rank(chunk, start);
-	unsigned long pfn = chunk->low[run];
 
-	if (chunk->high)
-		pfn |= (unsigned long)chunk->high[run] << 32;
-	*end = find_next_bit(chunk->starts, PIN_CHUNK_PAGES, slot + 1);
-	return PFN_WRAP(pfn + slot - start);
+	return PFN_WRAP(chunk_pfn(chunk, chunk_rank(chunk, start)) + slot - start);
 }
 
-/* Move the runs from number @from on to number @to */
-static void chunk_move(struct pin_chunk *chunk, unsigned int from, unsigned int to)
+/* A run begins at @slot, which is number @run; there is room */
+static inline void chunk_begin(struct pin_chunk *chunk, unsigned int slot, unsigned int run, unsigned long pfn)
 {
-	unsigned int n = chunk->num - from;
-
-	memmove(chunk->low + to, chunk->low + from, n * sizeof(*chunk->low));
-	if (chunk->high)
-		memmove(chunk->high + to, chunk->high + from, n * sizeof(*chunk->high));
-	chunk->num = to + n;
-}
-
-/* No run begins at any slot from @slot up to @end: what is before them goes on instead */
-static void chunk_join(struct pin_chunk *chunk, unsigned int slot, unsigned int end)
-{
-	chunk_move(chunk, chunk_rank(chunk, end), chunk_rank(chunk, slot));
-	bitmap_clear(chunk->starts, slot, end - slot);
-}
-
-/* A run begins at @slot; there is room */
-static void chunk_begin(struct pin_chunk *chunk, unsigned int slot, unsigned long pfn)
-{
-	unsigned int run = chunk_rank(chunk, slot);
-
-	if (!__test_and_set_bit(slot, chunk->starts))
-		chunk_move(chunk, run, run + 1);
+	__set_bit(slot, chunk->starts);
 	chunk->low[run] = pfn;
 	if (chunk->high)
 		chunk->high[run] = pfn >> 32;
@@ -129,48 +174,123 @@ static int chunk_reserve(struct pin_chunk *chunk, unsigned int num, bool high)
 	return 0;
 }
 
-static int chunk_put(struct pin_chunk *chunk, unsigned int slot, unsigned int end, unsigned long pfn)
-{
-	bool tail = end < PIN_CHUNK_PAGES;
-	unsigned long tail_pfn = 0;
-	unsigned int num, unused;
-	int rc;
-
-	num = chunk->num + !test_bit(slot, chunk->starts);
-	if (tail) {
-		num += !test_bit(end, chunk->starts);
-		tail_pfn = chunk_get(chunk, end, &unused);
-	}
-	rc = chunk_reserve(chunk, num, NEEDS_HIGH(pfn) || NEEDS_HIGH(tail_pfn));
-	if (rc)
-		return rc;
-
-	/* What stands behind keeps its values when the run that it belongs to is overwritten */
-	if (tail)
-		chunk_begin(chunk, end, tail_pfn);
-	chunk_join(chunk, slot, end);
-	chunk_begin(chunk, slot, pfn);
-
-	if (tail && tail_pfn == PFN_WRAP(pfn + end - slot))
-		chunk_join(chunk, end, end + 1);
-	if (slot && pfn == PFN_WRAP(chunk_get(chunk, slot - 1, &unused) + 1))
-		chunk_join(chunk, slot, slot + 1);
-	return 0;
-}
-
-/* A chunk with a single run over all slots */
-static struct pin_chunk *chunk_alloc(unsigned long pfn)
+/* A chunk with a single run over all slots, and room for @num runs */
+static struct pin_chunk *chunk_alloc(unsigned long pfn, unsigned int num, bool high)
 {
 	struct pin_chunk *chunk = kzalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
 
 	if (!chunk)
 		return NULL;
-	if (chunk_reserve(chunk, 2, NEEDS_HIGH(pfn))) {
+	if (chunk_reserve(chunk, num, high || NEEDS_HIGH(pfn))) {
 		chunk_free(chunk);
 		return NULL;
 	}
-	chunk_begin(chunk, 0, pfn);
+	chunk_begin(chunk, 0, 0, pfn);
+	chunk->num = 1;
 	return chunk;
+}
+
+/*
+ * Write a slice over what is there. Slots from @limit on mean nothing. What stands behind the slice keeps its values
+ * when the run that it belongs to is overwritten.
+ */
+static int chunk_put(struct pin_chunk *chunk, const struct slice *slice, unsigned int limit, struct batch *batch)
+{
+	unsigned long before = slice->slot ? PFN_WRAP(chunk_get(chunk, slice->slot - 1) + 1) : NO_PFN;
+	bool tail = slice->end < limit;
+	unsigned long tail_pfn = tail ? chunk_get(chunk, slice->end) : PFN_WRAP(slice->next);
+	bool border = tail_pfn != PFN_WRAP(slice->next);
+	unsigned int behind = tail ? chunk->num - chunk_rank(chunk, slice->end + 1) : 0;
+	unsigned int run = chunk_rank(chunk, slice->slot);
+	unsigned int num = run + slice->starts - (slice->pfn == before) + border;
+	unsigned int slot, n;
+	unsigned long pfn;
+	int rc;
+
+	rc = chunk_reserve(chunk, num + behind, slice->high || NEEDS_HIGH(tail_pfn));
+	if (rc)
+		return rc;
+
+	if (behind && num != chunk->num - behind) {
+		unsigned int from = chunk->num - behind;
+
+		memmove(chunk->low + num, chunk->low + from, behind * sizeof(*chunk->low));
+		if (chunk->high)
+			memmove(chunk->high + num, chunk->high + from, behind * sizeof(*chunk->high));
+	}
+	bitmap_clear(chunk->starts, slice->slot, (tail ? slice->end + 1 : PIN_CHUNK_PAGES) - slice->slot);
+	for (slot = slice->slot; slot < slice->end; slot += n) {
+		n = next_piece(batch, slice->end - slot, &pfn);
+		if (pfn != before)
+			chunk_begin(chunk, slot, run++, pfn);
+		before = pfn + n;
+	}
+	if (border)
+		chunk_begin(chunk, slice->end, run, tail_pfn);
+	chunk->num = num + behind;
+	return 0;
+}
+
+static struct pin_table *store_table(struct pin_store *store)
+{
+	return xa_is_value(store->pages) ? NULL : store->pages;
+}
+
+/* What a chunk is: a value entry, a list, or NULL */
+static void *table_load(struct pin_table *table, unsigned long nr)
+{
+	void *chunk = xa_load(&table->chunks, nr);
+
+	if (!chunk && nr << PIN_CHUNK_SHIFT < table->end)
+		chunk = xa_mk_value(PFN_WRAP(xa_to_value(table->base) + (nr << PIN_CHUNK_SHIFT)));
+	return chunk;
+}
+
+static void entry_free(void *chunk)
+{
+	if (chunk && !xa_is_value(chunk))
+		chunk_free(chunk);
+}
+
+/* Make a chunk something else; what it was is freed */
+static int table_store(struct pin_table *table, unsigned long nr, void *chunk)
+{
+	void *old = xa_store(&table->chunks, nr, chunk, GFP_KERNEL_ACCOUNT);
+
+	if (xa_is_err(old))
+		return xa_err(old);
+	entry_free(old);
+	return 0;
+}
+
+static void table_free(struct pin_table *table)
+{
+	unsigned long nr;
+	void *chunk;
+
+	xa_for_each(&table->chunks, nr, chunk) {
+		entry_free(chunk);
+		cond_resched();
+	}
+	xa_destroy(&table->chunks);
+	kfree(table);
+}
+
+/* Have a table, which says what was stored before */
+static struct pin_table *make_table(struct pin_store *store)
+{
+	struct pin_table *table = store_table(store);
+
+	if (table)
+		return table;
+	table = kmalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
+	if (!table)
+		return NULL;
+	xa_init_flags(&table->chunks, XA_FLAGS_ACCOUNT);
+	table->base = store->pages;
+	table->end = store->pages ? store->end : 0;
+	store->pages = table;
+	return table;
 }
 
 /**
@@ -180,72 +300,83 @@ static struct pin_chunk *chunk_alloc(unsigned long pfn)
  */
 void pin_store_init(struct pin_store *store, unsigned long npages)
 {
-	xa_init_flags(&store->chunks, XA_FLAGS_ACCOUNT);
+	store->pages = NULL;
+	store->end = 0;
 	store->npages = npages;
 }
 
 /**
- * pin_store_destroy() - Free whatever is left
- * @store: store that nobody uses any more
+ * pin_store_destroy() - Forget whatever is left
+ * @store: store that nobody uses any more; empty afterwards
  */
 void pin_store_destroy(struct pin_store *store)
 {
-	struct pin_chunk *chunk;
-	unsigned long nr;
+	struct pin_table *table = store_table(store);
 
-	xa_for_each(&store->chunks, nr, chunk)
-		if (!xa_is_value(chunk))
-			chunk_free(chunk);
-	xa_destroy(&store->chunks);
+	if (table)
+		table_free(table);
+	store->pages = NULL;
 }
 
-static int put_in_chunk(struct pin_store *store, unsigned long nr, unsigned int slot, unsigned int end,
-			unsigned long pfn)
+/* Store what a batch has for a chunk, from @slot on; @limit: slots of the chunk that the source has */
+static int put_in_chunk(struct pin_table *table, unsigned long nr, unsigned int slot, unsigned int limit,
+			struct batch *batch, unsigned int *stored)
 {
-	void *base = xa_mk_value(PFN_WRAP(pfn - slot));
-	struct pin_chunk *chunk = xa_load(&store->chunks, nr);
+	struct slice slice = next_slice(*batch, slot);
+	void *base = xa_mk_value(PFN_WRAP(slice.pfn - slot));
+	bool whole = !slot && slice.end == limit;
+	void *old = table_load(table, nr);
+	struct pin_chunk *chunk;
 	int rc;
 
-	if (!chunk)
-		return xa_err(xa_store(&store->chunks, nr, base, GFP_KERNEL_ACCOUNT));
-	if (chunk == base)
-		return 0;
-	if (!xa_is_value(chunk))
-		return chunk_put(chunk, slot, end, pfn);
+	*stored = slice.end - slot;
+	if (slice.starts == 1 && (!old || old == base || whole)) {
+		while (slot < slice.end)
+			slot += next_piece(batch, slice.end - slot, &slice.pfn);
+		return old == base ? 0 : table_store(table, nr, base);
+	}
+	if (old && !xa_is_value(old))
+		return chunk_put(old, &slice, limit, batch);
 
-	chunk = chunk_alloc(xa_to_value(chunk));
+	if (!old || whole) {
+		/* Nobody has what is around it */
+		chunk = chunk_alloc(xa_to_value(base), slice.starts, slice.high);
+		limit = slice.end;
+	} else {
+		unsigned int around = (slot > 0) + (slice.end < limit);
+
+		chunk = chunk_alloc(xa_to_value(old), min(slice.starts + around, limit), slice.high);
+	}
 	if (!chunk)
 		return -ENOMEM;
-	rc = chunk_put(chunk, slot, end, pfn);
+	rc = chunk_put(chunk, &slice, limit, batch);
 	if (!rc)
-		rc = xa_err(xa_store(&store->chunks, nr, chunk, GFP_KERNEL_ACCOUNT));
+		rc = table_store(table, nr, chunk);
 	if (rc)
 		chunk_free(chunk);
 	return rc;
 }
 
-static int put_run(struct pin_store *store, unsigned long index, unsigned long pfn, unsigned long npages)
+/* How many pages a batch has if it is a single run, else 0 */
+static unsigned long single_run(const struct page_run *runs, unsigned int num)
 {
-	while (npages) {
-		unsigned int slot = index & (PIN_CHUNK_PAGES - 1);
-		unsigned int n = min(npages, PIN_CHUNK_PAGES - slot);
-		int rc = put_in_chunk(store, index >> PIN_CHUNK_SHIFT, slot, slot + n, pfn);
+	unsigned long npages = runs->npages;
+	unsigned int i;
 
-		if (rc)
-			return rc;
-		index += n;
-		pfn += n;
-		npages -= n;
+	for (i = 1; i < num; i++) {
+		if (runs[i].pfn != runs->pfn + npages)
+			return 0;
+		npages += runs[i].npages;
 	}
-	return 0;
+	return npages;
 }
 
 /**
  * pin_store_put() - Remember pages
  * @store: store
  * @index: index of the first page
- * @runs: where they are
- * @num: how many runs
+ * @runs: the pages, one run behind the other, none of them empty
+ * @num: how many runs, above 0
  *
  * All other entries keep their values, whether this succeeds or not.
  *
@@ -253,83 +384,96 @@ static int put_run(struct pin_store *store, unsigned long index, unsigned long p
  */
 int pin_store_put(struct pin_store *store, unsigned long index, const struct page_run *runs, unsigned int num)
 {
-	unsigned int i;
-	int rc = 0;
+	struct batch batch = { .run = runs, .end = runs + num };
+	void *base = xa_mk_value(PFN_WRAP(runs->pfn - index));
+	struct pin_table *table;
 
-	for (i = 0; i < num && !rc; i++) {
-		rc = put_run(store, index, runs[i].pfn, runs[i].npages);
-		index += runs[i].npages;
+	if (!store->pages || store->pages == base) {
+		unsigned long npages = single_run(runs, num);
+
+		if (npages) {
+			store->end = store->pages ? max(store->end, index + npages) : index + npages;
+			store->pages = base;
+			return 0;
+		}
 	}
-	return rc;
+	table = make_table(store);
+	if (!table)
+		return -ENOMEM;
+
+	while (batch.run < batch.end) {
+		unsigned long nr = index >> PIN_CHUNK_SHIFT;
+		unsigned long first = nr << PIN_CHUNK_SHIFT;
+		unsigned int limit = min(store->npages - first, PIN_CHUNK_PAGES);
+		unsigned int stored;
+		int rc;
+
+		rc = put_in_chunk(table, nr, index - first, limit, &batch, &stored);
+		if (rc)
+			return rc;
+		index += stored;
+	}
+	return 0;
 }
 
-/* PFN of @index, and how many pages from there on follow it within its chunk */
-static unsigned int run_in_chunk(struct pin_store *store, unsigned long index, unsigned long *pfn)
+/* Hand out slots up to @end, exclusive; returns where it stopped */
+static unsigned int add_slots(struct pin_chunk *chunk, unsigned int slot, unsigned int end, struct page_run *runs,
+			      unsigned int *num, unsigned int max)
 {
-	struct pin_chunk *chunk = xa_load(&store->chunks, index >> PIN_CHUNK_SHIFT);
-	unsigned int slot = index & (PIN_CHUNK_PAGES - 1);
-	unsigned int end = PIN_CHUNK_PAGES;
+	unsigned int start = find_last_bit(chunk->starts, slot + 1);
+	unsigned int run = chunk_rank(chunk, start);
+	unsigned int next;
 
-	if (WARN_ON(!chunk))
-		return 0;
-	if (xa_is_value(chunk))
-		*pfn = PFN_WRAP(xa_to_value(chunk) + slot);
-	else
-		*pfn = chunk_get(chunk, slot, &end);
-	return end - slot;
-}
-
-/**
- * pin_store_run() - Longest run of physically contiguous pages that starts at an index
- * @store: store
- * @index: first index, stored and covered by a user
- * @last: last index to look at, inclusive, all up to it stored and covered
- * @pfn: out: PFN of @index
- *
- * Return: how many pages the run has.
- */
-unsigned long pin_store_run(struct pin_store *store, unsigned long index, unsigned long last, unsigned long *pfn)
-{
-	unsigned long want = last - index + 1;
-	unsigned long npages = run_in_chunk(store, index, pfn);
-	unsigned long next;
-
-	/* A run goes on in the next chunk only where it reached the end of this one */
-	while (npages && npages < want && !((index + npages) & (PIN_CHUNK_PAGES - 1))) {
-		unsigned int n = run_in_chunk(store, index + npages, &next);
-
-		if (!n || next != *pfn + npages)
+	for (; slot < end; start = slot = next, run++) {
+		/* Asking for the one bit is what scattered memory needs */
+		next = slot + 1;
+		if (next < end && !test_bit(next, chunk->starts))
+			next = find_next_bit(chunk->starts, end, next + 1);
+		if (!page_runs_add(runs, num, max, PFN_WRAP(chunk_pfn(chunk, run) + slot - start), next - slot))
 			break;
-		npages += n;
 	}
-	return min(npages, want);
+	return slot;
 }
 
 /**
- * pin_store_runs() - Runs of physically contiguous pages that start at an index
+ * pin_store_runs() - Hand out what is stored, run by run
  * @store: store
  * @index: first index, stored and covered by a user
  * @last: last index to look at, inclusive, all up to it stored and covered
- * @runs: out: runs, each as long as it can be but for the last one
- * @max: how many there is room for, above 0
+ * @runs: out: runs of physically contiguous pages, each as long as can be
+ * @max: how many at most, above 0
  * @num: out: how many there are
  *
- * Return: how many pages they have.
+ * Return: how many pages they have together, 0 if @index is not stored.
  */
 unsigned long pin_store_runs(struct pin_store *store, unsigned long index, unsigned long last, struct page_run *runs,
 			     unsigned int max, unsigned int *num)
 {
-	unsigned long covered = 0;
-	unsigned long n;
+	unsigned long pos = index;
 
-	for (*num = 0; *num < max && index + covered <= last; (*num)++) {
-		n = pin_store_run(store, index + covered, last, &runs[*num].pfn);
-		if (!n)
-			break;
-		runs[*num].npages = n;
-		covered += n;
+	*num = 0;
+	if (xa_is_value(store->pages)) {
+		page_runs_add(runs, num, max, PFN_WRAP(xa_to_value(store->pages) + index), last - index + 1);
+		pos = last + 1;
 	}
-	return covered;
+	while (pos <= last) {
+		unsigned long nr = pos >> PIN_CHUNK_SHIFT;
+		unsigned int slot = pos & (PIN_CHUNK_PAGES - 1);
+		unsigned int end = min(PIN_CHUNK_PAGES, slot + (last - pos) + 1);
+		void *chunk = store->pages ? table_load(store->pages, nr) : NULL;
+		unsigned int stop = slot;
+
+		if (WARN_ON(!chunk))
+			break;
+		if (!xa_is_value(chunk))
+			stop = add_slots(chunk, slot, end, runs, num, max);
+		else if (page_runs_add(runs, num, max, PFN_WRAP(xa_to_value(chunk) + slot), end - slot))
+			stop = end;
+		pos += stop - slot;
+		if (stop < end)
+			break;
+	}
+	return pos - index;
 }
 
 /**
@@ -344,16 +488,20 @@ void pin_store_drop(struct pin_store *store, unsigned long index, unsigned long 
 {
 	unsigned long nr = (index + PIN_CHUNK_PAGES - 1) >> PIN_CHUNK_SHIFT;
 	unsigned long end = (last + 1) >> PIN_CHUNK_SHIFT;
-	struct pin_chunk *chunk;
+	struct pin_table *table = store_table(store);
+	void *chunk;
 
+	if (!index && last == store->npages - 1) {
+		pin_store_destroy(store);
+		return;
+	}
 	if (last == store->npages - 1)
 		end = (last >> PIN_CHUNK_SHIFT) + 1;
-	if (nr >= end)
+	if (!table || nr >= end)
 		return;
-	xa_for_each_range(&store->chunks, nr, chunk, nr, end - 1) {
-		xa_erase(&store->chunks, nr);
-		if (!xa_is_value(chunk))
-			chunk_free(chunk);
+	xa_for_each_range(&table->chunks, nr, chunk, nr, end - 1) {
+		xa_erase(&table->chunks, nr);
+		entry_free(chunk);
 		cond_resched();
 	}
 }

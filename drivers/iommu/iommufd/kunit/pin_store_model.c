@@ -12,12 +12,14 @@
 
 #define CHUNK PIN_CHUNK_PAGES
 #define PAGES (2 * CHUNK + 70)
+#define RUNS 40
 
 struct store_model {
 	struct model model;
 	struct pin_store store;
 	unsigned long pfn[PAGES];
 	DECLARE_BITMAP(covered, PAGES);
+	struct page_run runs[RUNS];
 };
 
 static const char *begin(struct model *model)
@@ -62,48 +64,82 @@ static unsigned long pick_pfn(struct store_model *m, unsigned long index)
 	}
 }
 
-/* The run at an index that is covered, looked at up to @end at most */
+/* The runs from an index on that is covered, looked at up to @end at most, some at a time */
 static const char *compare(struct store_model *m, unsigned long index, unsigned long end, unsigned long *n)
 {
-	unsigned long pfn, run;
+	unsigned int max = 1 + model_pick(&m->model, model_pick(&m->model, 4) ? 3 : RUNS);
+	unsigned long pos = index;
+	unsigned int num, i;
 
 	end = find_next_zero_bit(m->covered, end, index);
-	for (run = 1; index + run < end && m->pfn[index + run] == m->pfn[index] + run; run++)
-		;
-	*n = pin_store_run(&m->store, index, end - 1, &pfn);
-	if (pfn != m->pfn[index])
-		return "wrong PFN";
-	return *n != run ? "wrong length of a run" : NULL;
+	*n = pin_store_runs(&m->store, index, end - 1, m->runs, max, &num);
+	if (num > max || !num)
+		return "wrong number of runs";
+	for (i = 0; i < num; i++) {
+		unsigned long run;
+
+		for (run = 1; pos + run < end && m->pfn[pos + run] == m->pfn[pos] + run; run++)
+			;
+		if (m->runs[i].pfn != m->pfn[pos])
+			return "wrong PFN";
+		if (m->runs[i].npages != run)
+			return "wrong length of a run";
+		pos += run;
+	}
+	if (*n != pos - index)
+		return "wrong number of pages";
+	return num < max && pos < end ? "too few runs" : NULL;
+}
+
+/* Runs of up to @most pages for what nobody covers; fewer pages if the batch is full before */
+static unsigned int pick_runs(struct store_model *m, unsigned long index, unsigned long *end, unsigned long most)
+{
+	unsigned long n, i, pfn;
+	unsigned int num;
+
+	for (num = 0; index < *end && num < RUNS; num++) {
+		pfn = pick_pfn(m, index);
+		n = min(1 + model_pick(&m->model, most), *end - index);
+		m->runs[num] = (struct page_run) { .pfn = pfn, .npages = n };
+		for (i = 0; i < n; i++)
+			m->pfn[index++] = pfn + i;
+	}
+	*end = index;
+	return num;
 }
 
 static const char *put(struct store_model *m, unsigned long index, unsigned long end)
 {
-	unsigned long pfn = pick_pfn(m, index);
-	unsigned long i;
+	unsigned int num;
 	int rc;
 
 	end = find_next_bit(m->covered, end, index);
 	if (index == end)
 		return NULL;
-	rc = pin_store_put(&m->store, index, &(struct page_run){ pfn, end - index }, 1);
+	num = pick_runs(m, index, &end, model_pick(&m->model, 2) ? PAGES : 1 + model_pick(&m->model, 50));
+	rc = pin_store_put(&m->store, index, m->runs, num);
 	if (rc == -ENOMEM)
 		return NULL;
 	if (rc)
 		return "wrong error";
-	for (i = index; i < end; i++)
-		m->pfn[i] = pfn + i - index;
 	bitmap_set(m->covered, index, end - index);
 	return NULL;
 }
 
 static const char *drop(struct store_model *m, unsigned long index, unsigned long end)
 {
+	struct pin_table *table;
 	unsigned long nr;
 
 	pin_store_drop(&m->store, index, end - 1);
 	bitmap_clear(m->covered, index, end - index);
+	table = m->store.pages;
+	if (!table || xa_is_value(table))
+		return NULL;
+	if (!index && end == PAGES)
+		return "table was not dropped";
 	for (nr = 0; nr * CHUNK < PAGES; nr++)
-		if (index <= nr * CHUNK && end >= min((nr + 1) * CHUNK, PAGES) && xa_load(&m->store.chunks, nr))
+		if (index <= nr * CHUNK && end >= min((nr + 1) * CHUNK, PAGES) && xa_load(&table->chunks, nr))
 			return "chunk was not dropped";
 	return NULL;
 }
@@ -147,7 +183,7 @@ static const char *end(struct model *model)
 		pin_store_drop(&m->store, 0, PAGES - 1);
 	else
 		pin_store_destroy(&m->store);
-	return xa_empty(&m->store.chunks) ? NULL : "chunks were left";
+	return m->store.pages ? "something was left" : NULL;
 }
 
 const struct model_room pin_store_model = {

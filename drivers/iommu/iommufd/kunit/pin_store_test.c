@@ -23,43 +23,155 @@ static struct pin_store *store_new(struct kunit *test, unsigned long npages)
 static void store_end(struct kunit *test, struct pin_store *store)
 {
 	pin_store_destroy(store);
-	KUNIT_EXPECT_TRUE(test, xa_empty(&store->chunks));
+	KUNIT_EXPECT_NULL(test, store->pages);
 }
 
 static void put(struct kunit *test, struct pin_store *store, unsigned long index, unsigned long pfn,
 		unsigned long npages)
 {
-	KUNIT_ASSERT_EQ(test, pin_store_put(store, index, &(struct page_run){ pfn, npages }, 1), 0);
+	const struct page_run run = { .pfn = pfn, .npages = npages };
+
+	KUNIT_ASSERT_EQ(test, pin_store_put(store, index, &run, 1), 0);
 }
 
 static void expect_run(struct kunit *test, struct pin_store *store, unsigned long index, unsigned long last,
 		       unsigned long pfn, unsigned long npages)
 {
-	unsigned long found = 0;
+	struct page_run run = {};
+	unsigned int num = 0;
 
-	KUNIT_EXPECT_EQ(test, pin_store_run(store, index, last, &found), npages);
-	KUNIT_EXPECT_EQ(test, found, pfn);
+	KUNIT_EXPECT_EQ(test, pin_store_runs(store, index, last, &run, 1, &num), npages);
+	KUNIT_EXPECT_EQ(test, num, 1U);
+	KUNIT_EXPECT_EQ(test, run.npages, npages);
+	KUNIT_EXPECT_EQ(test, run.pfn, pfn);
+}
+
+/* What the table has for a chunk; NULL also where there is no table */
+static void *entry(struct pin_store *store, unsigned long nr)
+{
+	struct pin_table *table = store->pages;
+
+	return !table || xa_is_value(table) ? NULL : xa_load(&table->chunks, nr);
 }
 
 static bool has_list(struct pin_store *store, unsigned long nr)
 {
-	void *chunk = xa_load(&store->chunks, nr);
+	void *chunk = entry(store, nr);
 
 	return chunk && !xa_is_value(chunk);
 }
 
-static void small_contiguous_source_allocates_nothing(struct kunit *test)
+static void contiguous_source_allocates_nothing(struct kunit *test)
 {
-	struct pin_store *store = store_new(test, CHUNK);
+	struct pin_store *store = store_new(test, 10 * CHUNK);
 
 	put(test, store, 0, 1000, 10);
 	put(test, store, 10, 1010, CHUNK - 10);
-	/* The whole table is one number: no node, no list */
-	KUNIT_EXPECT_TRUE(test, xa_is_value(rcu_access_pointer(store->chunks.xa_head)));
-	expect_run(test, store, 0, CHUNK - 1, 1000, CHUNK);
+	put(test, store, CHUNK, 1000 + CHUNK, 9 * CHUNK);
+	/* The whole source is one number: no table, no list */
+	KUNIT_EXPECT_TRUE(test, xa_is_value(store->pages));
+	expect_run(test, store, 0, 10 * CHUNK - 1, 1000, 10 * CHUNK);
 	expect_run(test, store, CHUNK - 1, CHUNK - 1, 1000 + CHUNK - 1, 1);
-	pin_store_drop(store, 0, CHUNK - 1);
-	KUNIT_EXPECT_TRUE(test, xa_empty(&store->chunks));
+	pin_store_drop(store, 1, 10 * CHUNK - 1);
+	KUNIT_EXPECT_TRUE(test, xa_is_value(store->pages));
+	pin_store_drop(store, 0, 10 * CHUNK - 1);
+	KUNIT_EXPECT_NULL(test, store->pages);
+	store_end(test, store);
+}
+
+static void becoming_a_table_keeps_the_others(struct kunit *test)
+{
+	struct pin_store *store = store_new(test, 10 * CHUNK);
+
+	/* It begins below index 0, and reaches into a chunk in which something else comes behind it */
+	put(test, store, 7 * CHUNK, CHUNK, 10);
+	put(test, store, CHUNK, (1UL << 48) - 5 * CHUNK, 3 * CHUNK);
+	expect_run(test, store, 7 * CHUNK, 7 * CHUNK + 9, CHUNK, 10);
+	expect_run(test, store, CHUNK, 4 * CHUNK - 1, (1UL << 48) - 5 * CHUNK, 3 * CHUNK);
+	put(test, store, 7 * CHUNK + 10, 77, 5);
+	KUNIT_EXPECT_TRUE(test, has_list(store, 7));
+	expect_run(test, store, 7 * CHUNK, 7 * CHUNK + 14, CHUNK, 10);
+	expect_run(test, store, 7 * CHUNK + 10, 7 * CHUNK + 14, 77, 5);
+
+	/* What is behind its end is nobody's: no list because of it */
+	put(test, store, 8 * CHUNK, 5000, 7);
+	put(test, store, 8 * CHUNK + 7, 5007, 7);
+	KUNIT_EXPECT_FALSE(test, has_list(store, 8));
+	expect_run(test, store, 8 * CHUNK, 8 * CHUNK + 13, 5000, 14);
+	store_end(test, store);
+}
+
+static void whole_chunk_that_is_put_again_is_no_list(struct kunit *test)
+{
+	struct pin_store *store = store_new(test, 2 * CHUNK);
+
+	put(test, store, 0, 1000, 2 * CHUNK);
+	put(test, store, CHUNK, 9000, CHUNK);
+	KUNIT_EXPECT_FALSE(test, has_list(store, 1));
+	expect_run(test, store, 0, 2 * CHUNK - 1, 1000, CHUNK);
+	expect_run(test, store, CHUNK, 2 * CHUNK - 1, 9000, CHUNK);
+
+	put(test, store, 100, 5, 1);
+	KUNIT_EXPECT_TRUE(test, has_list(store, 0));
+	put(test, store, 0, 2000, CHUNK);
+	KUNIT_EXPECT_FALSE(test, has_list(store, 0));
+	expect_run(test, store, 0, 2 * CHUNK - 1, 2000, CHUNK);
+	store_end(test, store);
+}
+
+/* Runs of a batch: some that belong together, a page of a chunk, three chunks, and what is behind */
+static void batch_is_put_and_got_at_once(struct kunit *test)
+{
+	static const struct page_run in[] = {
+		{ 100, 2 }, { 102, 3 }, { 200, 1 }, { 199, 1 }, { 50, CHUNK - 8 }, { 7, 1 }, { 1UL << 33, 3 * CHUNK },
+		{ 7, 1 }, { 9, 1 },
+	};
+	static const struct page_run expected[] = {
+		{ 100, 5 }, { 200, 1 }, { 199, 1 }, { 50, CHUNK - 8 }, { 7, 1 }, { 1UL << 33, 3 * CHUNK }, { 7, 1 },
+		{ 9, 1 },
+	};
+	const unsigned long first = CHUNK - 3, npages = 4 * CHUNK + 2;
+	struct pin_store *store = store_new(test, 6 * CHUNK);
+	struct page_run out[ARRAY_SIZE(expected) + 1];
+	unsigned int num, i;
+
+	KUNIT_ASSERT_EQ(test, pin_store_put(store, first, in, ARRAY_SIZE(in)), 0);
+	KUNIT_EXPECT_EQ(test, pin_store_runs(store, first, first + npages - 1, out, ARRAY_SIZE(out), &num), npages);
+	KUNIT_ASSERT_EQ(test, num, (unsigned int)ARRAY_SIZE(expected));
+	for (i = 0; i < num; i++) {
+		KUNIT_EXPECT_EQ(test, out[i].pfn, expected[i].pfn);
+		KUNIT_EXPECT_EQ(test, out[i].npages, expected[i].npages);
+	}
+
+	/* Fewer at a time: the last one is whole all the same */
+	KUNIT_EXPECT_EQ(test, pin_store_runs(store, first + 1, first + npages - 1, out, 4, &num), CHUNK - 2UL);
+	KUNIT_EXPECT_EQ(test, num, 4U);
+	KUNIT_EXPECT_EQ(test, out[0].npages, 4UL);
+	KUNIT_EXPECT_EQ(test, out[3].npages, CHUNK - 8);
+	store_end(test, store);
+}
+
+/* All pages of a chunk by themselves, in batches: its list is as long as need be, and no longer */
+static void batches_fill_a_chunk(struct kunit *test)
+{
+	static const unsigned int sizes[] = { 1, 16, 100, 256, 511, 512 };
+	struct pin_store *store = store_new(test, CHUNK);
+	struct page_run *runs = kunit_kcalloc(test, CHUNK, sizeof(*runs), GFP_KERNEL);
+	unsigned int i, k, n, num;
+
+	KUNIT_ASSERT_NOT_NULL(test, runs);
+	for (k = 0; k < ARRAY_SIZE(sizes); k++) {
+		for (i = 0; i < CHUNK; i += n) {
+			n = min_t(unsigned int, sizes[k], CHUNK - i);
+			for (num = 0; num < n; num++)
+				runs[num] = (struct page_run) { .pfn = 3 * (i + num) + k, .npages = 1 };
+			KUNIT_ASSERT_EQ(test, pin_store_put(store, i, runs, n), 0);
+		}
+		KUNIT_EXPECT_EQ(test, pin_store_runs(store, 0, CHUNK - 1, runs, CHUNK, &num), CHUNK);
+		KUNIT_ASSERT_EQ(test, num, (unsigned int)CHUNK);
+		for (i = 0; i < CHUNK; i++)
+			KUNIT_EXPECT_TRUE(test, runs[i].pfn == 3 * i + k && runs[i].npages == 1);
+	}
 	store_end(test, store);
 }
 
@@ -76,8 +188,10 @@ static void run_is_cut_at_last(struct kunit *test)
 
 static void run_goes_on_across_chunks(struct kunit *test)
 {
-	struct pin_store *store = store_new(test, 4 * CHUNK);
+	struct pin_store *store = store_new(test, 5 * CHUNK);
 
+	/* Not the only run of the source, which would need no chunks */
+	put(test, store, 4 * CHUNK, 1, CHUNK);
 	put(test, store, 100, 7000, 3 * CHUNK);
 	KUNIT_EXPECT_FALSE(test, has_list(store, 0) || has_list(store, 1) || has_list(store, 2) || has_list(store, 3));
 	expect_run(test, store, 100, 3 * CHUNK + 99, 7000, 3 * CHUNK);
@@ -222,8 +336,8 @@ static void last_chunk_is_as_short_as_the_source(struct kunit *test)
 	expect_run(test, store, 0, CHUNK + 2, 400, CHUNK + 2);
 	expect_run(test, store, CHUNK + 2, CHUNK + 2, 8, 1);
 	pin_store_drop(store, CHUNK, CHUNK + 2);
-	KUNIT_EXPECT_NULL(test, xa_load(&store->chunks, 1));
-	KUNIT_EXPECT_NOT_NULL(test, xa_load(&store->chunks, 0));
+	KUNIT_EXPECT_NULL(test, entry(store, 1));
+	KUNIT_EXPECT_NOT_NULL(test, entry(store, 0));
 	store_end(test, store);
 }
 
@@ -237,7 +351,7 @@ static void drop_keeps_chunks_that_reach_over(struct kunit *test)
 	put(test, store, 4 * CHUNK, 5000, 10);
 
 	pin_store_drop(store, 1, 3 * CHUNK - 2);
-	KUNIT_EXPECT_NULL(test, xa_load(&store->chunks, 1));
+	KUNIT_EXPECT_NULL(test, entry(store, 1));
 	expect_run(test, store, 0, 0, 1000, 1);
 	expect_run(test, store, 3 * CHUNK - 1, 3 * CHUNK - 1, 3000 + CHUNK - 1, 1);
 
@@ -247,14 +361,14 @@ static void drop_keeps_chunks_that_reach_over(struct kunit *test)
 	pin_store_drop(store, 2 * CHUNK + 5, 2 * CHUNK + 6);
 	pin_store_drop(store, 4 * CHUNK, 4 * CHUNK + 8);
 	pin_store_drop(store, 4 * CHUNK + 1, 4 * CHUNK + 9);
-	KUNIT_EXPECT_NOT_NULL(test, xa_load(&store->chunks, 2));
-	KUNIT_EXPECT_NOT_NULL(test, xa_load(&store->chunks, 4));
+	KUNIT_EXPECT_NOT_NULL(test, entry(store, 2));
+	KUNIT_EXPECT_NOT_NULL(test, entry(store, 4));
 
 	pin_store_drop(store, 2 * CHUNK, 3 * CHUNK - 1);
-	KUNIT_EXPECT_NULL(test, xa_load(&store->chunks, 2));
-	KUNIT_EXPECT_NOT_NULL(test, xa_load(&store->chunks, 3));
+	KUNIT_EXPECT_NULL(test, entry(store, 2));
+	KUNIT_EXPECT_NOT_NULL(test, entry(store, 3));
 	pin_store_drop(store, 0, 4 * CHUNK + 9);
-	KUNIT_EXPECT_TRUE(test, xa_empty(&store->chunks));
+	KUNIT_EXPECT_TRUE(test, !store->pages);
 	store_end(test, store);
 }
 
@@ -325,7 +439,11 @@ static void memory_is_what_the_runs_cost(struct kunit *test)
 }
 
 static struct kunit_case pin_store_cases[] = {
-	KUNIT_CASE(small_contiguous_source_allocates_nothing),
+	KUNIT_CASE(contiguous_source_allocates_nothing),
+	KUNIT_CASE(becoming_a_table_keeps_the_others),
+	KUNIT_CASE(whole_chunk_that_is_put_again_is_no_list),
+	KUNIT_CASE(batch_is_put_and_got_at_once),
+	KUNIT_CASE(batches_fill_a_chunk),
 	KUNIT_CASE(run_is_cut_at_last),
 	KUNIT_CASE(run_goes_on_across_chunks),
 	KUNIT_CASE(run_ends_where_the_next_chunk_is_elsewhere),
