@@ -18,6 +18,7 @@
 #include <linux/mm.h>
 #include <linux/page_run.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include "ioas_fill.h"
@@ -44,84 +45,81 @@ static void take_out(struct iommu_domain *domain, unsigned long iova, unsigned l
 		iommu_unmap_range(domain, iova, length);
 }
 
-static int map_run(struct iommu_domain *domain, unsigned long iova, phys_addr_t phys, unsigned long length, int prot,
-		   bool huge_pages, unsigned long *mapped)
+/* Runs that are mapped in one go where there is no memory for more */
+#define FEW_RUNS 16
+
+/* Leaves no larger than a page, or pages that are mapped in part: @offset of the first one is left out */
+static int map_in_part(struct iommu_domain *domain, unsigned long iova, const struct page_run *runs, unsigned int num,
+		       unsigned long offset, unsigned long length, int prot, bool huge_pages, size_t *mapped)
 {
-	unsigned long step;
+	const struct page_run *run;
+	unsigned long step, end;
 	int rc;
 
-	for (*mapped = 0; *mapped < length; *mapped += step) {
-		step = length - *mapped;
-		if (!huge_pages)
-			step = min(step, PAGE_SIZE - offset_in_page(phys + *mapped));
-		rc = iommu_map(domain, iova + *mapped, phys + *mapped, step, prot);
-		if (rc)
-			return rc;
-		if (fatal_signal_pending(current)) {
+	*mapped = 0;
+	for (run = runs; run < runs + num; run++, offset = 0) {
+		for (end = run->npages << PAGE_SHIFT; offset < end && *mapped < length; offset += step) {
+			step = huge_pages ? end - offset : PAGE_SIZE - offset_in_page(offset);
+			step = min(step, length - *mapped);
+			rc = iommu_map(domain, iova + *mapped, PFN_PHYS(run->pfn) + offset, step, prot);
+			if (rc)
+				return rc;
 			*mapped += step;
-			return -EINTR;
+			if (fatal_signal_pending(current))
+				return -EINTR;
+			cond_resched();
 		}
-		cond_resched();
 	}
 	return 0;
 }
 
-/* Runs that are mapped in one go */
-#define BATCH 16
-
-/* Whole pages, in batches of runs */
-static int map_pages(struct iommu_domain *domain, unsigned long iova, struct pinned *p, unsigned long index,
-		     unsigned long npages, int prot, unsigned long *done)
+/* As many runs as there is room for, between two pages, both inclusive, that are pinned or memory of a device */
+static void get_runs(struct pinned *p, unsigned long index, unsigned long last, struct page_run *runs, unsigned int max,
+		     unsigned int *num)
 {
-	unsigned long last = index + npages - 1;
-	struct page_run runs[BATCH];
-	unsigned long n;
-	unsigned int num;
-	size_t mapped;
-	int rc;
-
-	for (*done = 0; index <= last; index += n) {
-		n = pinned_runs(p, index, last, runs, BATCH, &num);
-		rc = iommu_map_runs(domain, iova + *done, runs, num, prot, &mapped);
-		*done += mapped;
-		if (rc)
-			return rc;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
+	if (pinned_has_pages(p)) {
+		pinned_runs(p, index, last, runs, max, num);
+	} else {
+		runs->npages = pinned_run(p, index, last, &runs->pfn);
+		*num = 1;
 	}
-	return 0;
-}
-
-static int map_bytes(struct iommu_domain *domain, unsigned long iova, struct pinned *p, u64 byte, unsigned long length,
-		     int prot, bool huge_pages, unsigned long *done)
-{
-	unsigned long last = (byte + length - 1) >> PAGE_SHIFT;
-	int rc = 0;
-
-	*done = 0;
-	while (*done < length && !rc) {
-		unsigned long offset = offset_in_page(byte + *done);
-		unsigned long pfn, run, mapped;
-
-		run = pinned_run(p, (byte + *done) >> PAGE_SHIFT, last, &pfn);
-		run = min((run << PAGE_SHIFT) - offset, length - *done);
-		rc = map_run(domain, iova + *done, PFN_PHYS(pfn) + offset, run, prot, huge_pages, &mapped);
-		*done += mapped;
-	}
-	return rc;
 }
 
 static int put_in(struct iommu_domain *domain, unsigned long iova, struct pinned *p, u64 byte, unsigned long length,
 		  int prot, bool huge_pages)
 {
-	unsigned long done;
-	int rc;
+	bool whole = huge_pages && PAGE_ALIGNED(iova | byte | length);
+	struct page_run few[FEW_RUNS];
+	struct page_run *runs = few;
+	unsigned int num, max = FEW_RUNS;
+	unsigned long done = 0;
+	void *many = NULL;
+	int rc = 0;
 
-	if (huge_pages && pinned_has_pages(p) && !offset_in_page(byte | length))
-		rc = map_pages(domain, iova, p, byte >> PAGE_SHIFT, length >> PAGE_SHIFT, prot, &done);
-	else
-		rc = map_bytes(domain, iova, p, byte, length, prot, huge_pages, &done);
+	while (!rc && done < length) {
+		/* Not across a border of the largest leaves: none is lost, and no call takes too long */
+		unsigned long part = min(length - done, SZ_1G - ((iova + done) & (SZ_1G - 1)));
+		u64 pos = byte + done;
+		size_t mapped;
+
+		get_runs(p, pos >> PAGE_SHIFT, (pos + part - 1) >> PAGE_SHIFT, runs, max, &num);
+		if (whole)
+			rc = iommu_map_runs(domain, iova + done, runs, num, prot, &mapped);
+		else
+			rc = map_in_part(domain, iova + done, runs, num, offset_in_page(pos), part, prot, huge_pages,
+					 &mapped);
+		done += mapped;
+		if (num == FEW_RUNS && done < length && !many)
+			many = (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		if (many) {
+			runs = many;
+			max = PAGE_SIZE / sizeof(*runs);
+		}
+		if (!rc && fatal_signal_pending(current))
+			rc = -EINTR;
+		cond_resched();
+	}
+	free_page((unsigned long)many);
 	if (rc)
 		take_out(domain, iova, done);
 	return rc;
