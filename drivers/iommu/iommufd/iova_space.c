@@ -21,8 +21,15 @@
 #include "iova_space.h"
 #include "itree_hole.h"
 
+/**
+ * struct iova_reserved - A range that nobody may use
+ * @node: place in iova_space->reserved
+ * @by_owner: place in iova_space->owners
+ * @owner: whose it is
+ */
 struct iova_reserved {
 	struct interval_tree_node node;
+	struct rb_node by_owner;
 	const void *owner;
 };
 
@@ -44,6 +51,7 @@ void iova_space_init(struct iova_space *space)
 	init_rwsem(&space->rwsem);
 	space->claims = RB_ROOT_CACHED;
 	space->reserved = RB_ROOT_CACHED;
+	space->owners = RB_ROOT;
 	space->allowed = RB_ROOT_CACHED;
 	space->alignment = 1;
 }
@@ -58,44 +66,53 @@ void iova_space_destroy(struct iova_space *space)
 
 	WARN_ON(!RB_EMPTY_ROOT(&space->claims.rb_root));
 	iova_window_clear(&space->allowed);
+	space->owners = RB_ROOT;
 	while ((node = interval_tree_iter_first(&space->reserved, 0, ULONG_MAX))) {
 		interval_tree_remove(node, &space->reserved);
 		kfree(container_of(node, struct iova_reserved, node));
 	}
 }
 
-/* The hole before @claim, after its predecessor changed */
-static void claim_update_hole(struct iova_claim *claim, struct iova_claim *prev)
+static void claim_set_hole(struct iova_claim *claim, unsigned long hole)
 {
-	claim->hole = claim->start - (prev ? prev->last + 1 : 0);
+	claim->hole = hole;
 	claim_holes_propagate(&claim->rb, NULL);
 }
 
-static void claim_insert(struct iova_space *space, struct iova_claim *claim)
+/* Put a claim with its addresses into the tree; -EEXIST if it overlaps another one */
+static int claim_insert(struct iova_space *space, struct iova_claim *claim)
 {
 	struct rb_node **link = &space->claims.rb_root.rb_node;
+	unsigned long start = claim->start, last = claim->last;
 	struct iova_claim *prev = NULL;
 	struct iova_claim *next = NULL;
 	struct rb_node *parent = NULL;
 
+	/* Whatever it overlaps lies on the same side as itself of all that it passes on the way down */
 	while (*link) {
+		struct iova_claim *other = to_claim(*link);
+
 		parent = *link;
-		if (claim->start < to_claim(parent)->start) {
-			next = to_claim(parent);
+		if (last < other->start) {
+			next = other;
 			link = &parent->rb_left;
-		} else {
-			prev = to_claim(parent);
+		} else if (start > other->last) {
+			prev = other;
 			link = &parent->rb_right;
+		} else {
+			return -EEXIST;
 		}
 	}
-	claim->hole = claim->start - (prev ? prev->last + 1 : 0);
+	claim->hole = start - (prev ? prev->last + 1 : 0);
 	claim->subtree_hole = claim->hole;
 	rb_link_node(&claim->rb, parent, link);
-	if (parent)
+	/* Next to the one before it there is no hole, and so nothing to tell */
+	if (parent && claim->hole)
 		claim_holes_propagate(parent, NULL);
 	rb_insert_augmented_cached(&claim->rb, &space->claims, !prev, &claim_holes);
 	if (next)
-		claim_update_hole(next, claim);
+		claim_set_hole(next, next->start - last - 1);
+	return 0;
 }
 
 /**
@@ -154,13 +171,9 @@ int iova_space_claim(struct iova_space *space, struct iova_claim *claim, unsigne
 		return -EINVAL;
 	if (interval_tree_iter_first(&space->reserved, start, last))
 		return -EINVAL;
-	if (iova_space_first(space, start, last))
-		return -EEXIST;
-
 	claim->start = start;
 	claim->last = last;
-	claim_insert(space, claim);
-	return 0;
+	return claim_insert(space, claim);
 }
 
 /**
@@ -171,12 +184,12 @@ int iova_space_claim(struct iova_space *space, struct iova_claim *claim, unsigne
 void iova_space_unclaim(struct iova_space *space, struct iova_claim *claim)
 {
 	struct iova_claim *next = to_claim(rb_next(&claim->rb));
-	struct iova_claim *prev = to_claim(rb_prev(&claim->rb));
 
 	lockdep_assert_held_write(&space->rwsem);
-	rb_erase_augmented_cached(&claim->rb, &space->claims, &claim_holes);
+	/* Growing before the other one goes: what lies above both learns of it once, and of nothing when that goes */
 	if (next)
-		claim_update_hole(next, prev);
+		claim_set_hole(next, claim->hole + (claim->last - claim->start + 1) + next->hole);
+	rb_erase_augmented_cached(&claim->rb, &space->claims, &claim_holes);
 }
 
 /**
@@ -192,7 +205,7 @@ void iova_space_split(struct iova_space *space, struct iova_claim *claim, struct
 	upper->start = iova;
 	upper->last = claim->last;
 	claim->last = iova - 1;
-	claim_insert(space, upper);
+	WARN_ON(claim_insert(space, upper));
 }
 
 /* Lowest node of a subtree, or of what follows it, that has a hole of at least @length before it */
@@ -247,37 +260,59 @@ static bool hole_fits(unsigned long start, unsigned long last, unsigned long fro
  * Lowest aligned stretch at or above @from that no claim touches. Only holes of at least @want bytes are looked at. If
  * that is @length + @align - 1, the first hole always fits; if it is @length, none that could fit is passed over.
  */
-static bool find_unclaimed(struct iova_space *space, unsigned long from, unsigned long last, unsigned long length,
-			   unsigned long align, unsigned long want, unsigned long *found)
+static bool find_unclaimed(struct iova_space *space, unsigned long from, unsigned long length, unsigned long align,
+			   unsigned long want, unsigned long *found)
 {
 	struct iova_claim *claim = iova_space_first(space, from, ULONG_MAX);
 	struct rb_node *tail;
 
 	/* The hole that @from stands in may begin below it, so it is looked at whatever its size */
-	while (claim) {
+	for (; claim; claim = next_hole(claim, want))
 		if (claim->hole && hole_fits(claim->start - claim->hole, claim->start - 1, from, length, align, found))
-			return *found <= last && last - *found >= length - 1;
-		claim = next_hole(claim, want);
-		if (claim && claim->start - claim->hole > last)
-			return false;
-	}
+			return true;
 	tail = rb_last(&space->claims.rb_root);
 	if (tail && to_claim(tail)->last == ULONG_MAX)
 		return false;
-	return hole_fits(tail ? to_claim(tail)->last + 1 : 0, last, from, length, align, found);
+	return hole_fits(tail ? to_claim(tail)->last + 1 : 0, ULONG_MAX, from, length, align, found);
 }
 
-/* The same, leaving out what is reserved */
-static bool find_in_window(struct iova_space *space, unsigned long from, unsigned long last, unsigned long length,
-			   unsigned long align, unsigned long want, unsigned long *found)
+/*
+ * The same, inside a window and leaving out what is reserved. Where the next hole lies behind a window, so do all that
+ * follow: windows without room are not asked one by one.
+ */
+static bool find_allowed(struct iova_space *space, unsigned long length, unsigned long align, unsigned long want,
+			 unsigned long *found)
 {
+	struct interval_tree_node everywhere = { .start = 0, .last = ULONG_MAX };
+	struct interval_tree_node *window = &everywhere;
+	const unsigned long end = ULONG_MAX - PAGE_SIZE;
 	struct interval_tree_node *reserved;
+	unsigned long from = PAGE_SIZE;
+	unsigned long last;
 
-	while (find_unclaimed(space, from, last, length, align, want, found)) {
-		reserved = interval_tree_iter_first(&space->reserved, *found, *found + length - 1);
+	while (from <= end) {
+		cond_resched();
+		if (!RB_EMPTY_ROOT(&space->allowed.rb_root))
+			window = interval_tree_iter_first(&space->allowed, from, end);
+		if (!window)
+			return false;
+		from = max(window->start, from);
+		last = min(window->last, end);
+		if (last - from >= length - 1) {
+			if (!find_unclaimed(space, from, length, align, want, found))
+				return false;
+			from = *found;
+			if (from > last)
+				continue;
+		}
+		if (last - from < length - 1) {
+			from = last + 1;
+			continue;
+		}
+		reserved = interval_tree_iter_first(&space->reserved, from, from + length - 1);
 		if (!reserved)
 			return true;
-		if (reserved->last >= last)
+		if (reserved->last >= end)
 			return false;
 		from = reserved->last + 1;
 	}
@@ -298,34 +333,27 @@ static bool find_in_window(struct iova_space *space, unsigned long from, unsigne
  */
 int iova_space_find(struct iova_space *space, unsigned long length, unsigned long align, unsigned long *start)
 {
-	struct interval_tree_node everywhere = { .start = 0, .last = ULONG_MAX };
 	unsigned long roomy;
-	int tight;
 
 	lockdep_assert_held_write(&space->rwsem);
 	align = max(align, space->alignment);
 	if (check_add_overflow(length, align - 1, &roomy))
 		roomy = ULONG_MAX;
-
-	for (tight = 0; tight < 2; tight++) {
-		struct interval_tree_node *window = interval_tree_iter_first(&space->allowed, 0, ULONG_MAX);
-
-		if (!window)
-			window = &everywhere;
-		while (window) {
-			unsigned long first = max(window->start, PAGE_SIZE);
-			unsigned long last = min(window->last, ULONG_MAX - PAGE_SIZE);
-
-			if (first <= last && last - first >= length - 1 &&
-			    find_in_window(space, first, last, length, align, tight ? length : roomy, start))
-				return 0;
-			if (window == &everywhere)
-				break;
-			cond_resched();
-			window = interval_tree_iter_next(window, 0, ULONG_MAX);
-		}
-	}
+	if (find_allowed(space, length, align, roomy, start) || find_allowed(space, length, align, length, start))
+		return 0;
 	return -ENOSPC;
+}
+
+static bool owner_before(struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct iova_reserved, by_owner)->owner < rb_entry(b, struct iova_reserved, by_owner)->owner;
+}
+
+static int owner_compare(const void *owner, const struct rb_node *node)
+{
+	const void *other = rb_entry(node, struct iova_reserved, by_owner)->owner;
+
+	return owner < other ? -1 : owner > other;
 }
 
 /**
@@ -352,6 +380,7 @@ int iova_space_reserve(struct iova_space *space, const void *owner, unsigned lon
 	reserved->node.last = last;
 	reserved->owner = owner;
 	interval_tree_insert(&reserved->node, &space->reserved);
+	rb_add(&reserved->by_owner, &space->owners, owner_before);
 	return 0;
 }
 
@@ -362,18 +391,16 @@ int iova_space_reserve(struct iova_space *space, const void *owner, unsigned lon
  */
 void iova_space_unreserve(struct iova_space *space, const void *owner)
 {
-	struct interval_tree_node *node, *next;
+	struct rb_node *node;
 
 	lockdep_assert_held_write(&space->rwsem);
-	for (node = interval_tree_iter_first(&space->reserved, 0, ULONG_MAX); node; node = next) {
-		struct iova_reserved *reserved = container_of(node, struct iova_reserved, node);
+	while ((node = rb_find(owner, &space->owners, owner_compare))) {
+		struct iova_reserved *reserved = rb_entry(node, struct iova_reserved, by_owner);
 
-		next = interval_tree_iter_next(node, 0, ULONG_MAX);
-		cond_resched();
-		if (reserved->owner != owner)
-			continue;
-		interval_tree_remove(node, &space->reserved);
+		rb_erase(node, &space->owners);
+		interval_tree_remove(&reserved->node, &space->reserved);
 		kfree(reserved);
+		cond_resched();
 	}
 }
 

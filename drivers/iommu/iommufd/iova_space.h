@@ -27,6 +27,7 @@ struct iova_claim {
  * @rwsem: covers all that follows; held for writing to change it
  * @claims: ranges in use, never overlapping, ordered by address
  * @reserved: ranges nobody may use; they may overlap and each has an owner
+ * @owners: the same ranges, ordered by owner
  * @allowed: windows for kernel-chosen addresses; empty means everywhere
  * @alignment: every claim starts and ends on a multiple of this, bytes, 1..PAGE_SIZE
  */
@@ -34,6 +35,7 @@ struct iova_space {
 	struct rw_semaphore rwsem;
 	struct rb_root_cached claims;
 	struct rb_root_cached reserved;
+	struct rb_root owners;
 	struct rb_root_cached allowed;
 	unsigned long alignment;
 };

@@ -394,6 +394,7 @@ static void unreserve_drops_what_one_owner_has(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iova_space_claim(space, &claim, 10 * P, 11 * P - 1), -EINVAL);
 	iova_space_unreserve(space, &two);
 	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&space->reserved.rb_root));
+	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&space->owners));
 	claim_range(test, space, 10 * P, 15 * P - 1);
 	space_end(space);
 }
