@@ -11,6 +11,8 @@ T ?=
 LONG ?=
 ABI_TABLES ?=
 PATCH ?=
+PROFILE ?=
+RELEASE ?=
 export ARCH DEBUG MODE T LONG ABI_TABLES
 
 # ARCH, MODE and DEBUG given by the user restrict "make check" to them; tests/check knows what it does without them
@@ -19,7 +21,7 @@ CHECK_ARCHES := $(call given,ARCH)
 CHECK_MODES := $(call given,MODE)
 CHECK_KERNELS := $(call given,DEBUG)
 export CHECK_ARCHES CHECK_MODES CHECK_KERNELS
-CHECK_GROUPS := harness patches static abi kunit guest vmm drivers
+CHECK_GROUPS := harness patches static abi kunit guest vmm bench drivers
 
 help:
 	@echo 'make run         the demonstration: an emulated device does DMA through /dev/iommu, every line checked'
@@ -28,6 +30,10 @@ help:
 	@echo '                 DEBUG on arm64, every machine of check-vmm, all drivers of VFIO, a kernel without iommufd'
 	@echo 'make check-vmm   virtual machines inside the guest: QEMU as the client, devices passed through; LONG=1 all of them'
 	@echo 'make conformance upstream'"'"'s own selftests, from the newest kernel source that Debian has, on this kernel: a table'
+	@echo 'make bench       what address spaces cost, in guest instructions, beside type1 and other kernels: text, JSON, SVG;'
+	@echo '                 T=table or T=growth is half of it, PROFILE=huge tells which functions cost what'
+	@echo 'make bench-record    keep the last run in Documentation/iommufd-bench; RELEASE= names it'
+	@echo 'make bench-expected  write down anew what "make check T=bench" expects'
 	@echo 'make kernel      build the test kernel; "make -s kernel" prints the path of its image as the last line'
 	@echo 'make shell       a guest with a shell on this terminal'
 	@echo 'make gdb         a guest that waits for a debugger, and the command line for gdb'
@@ -42,6 +48,8 @@ help:
 	@echo '  T=$(T)                          make check: a group ($(CHECK_GROUPS)),'
 	@echo '                              or one program of the guest; check without ARCH=, DEBUG=, MODE= covers all'
 	@echo '  PATCH=$(PATCH)                      make refresh: the patch that takes kernel files of no patch yet'
+	@echo '  PROFILE=$(PROFILE)                    make bench: 4k, scattered, thp, huge, one, chosen, copy, table-scattered or'
+	@echo '                              table-huge; WAY=type1 for that container'
 	@echo '  ABI_TABLES=$(ABI_TABLES)                 make check: directory with the ABI tables and their check'
 	@echo 'Base: $(BASE_PACKAGE), last tested with $(BASE_TESTED). Everything built is in build/, logs in build/log/.'
 
@@ -68,6 +76,15 @@ check-vmm:
 conformance:
 	@tests/conformance
 
+bench:
+	@tests/bench/run $(if $(PROFILE),profile $(PROFILE),$(T))
+
+bench-record:
+	@tests/bench/run record $(RELEASE)
+
+bench-expected:
+	@tests/bench/run expected
+
 refresh:
 	@tests/tree refresh $(PATCH)
 
@@ -77,4 +94,4 @@ deps:
 clean:
 	rm -rf build
 
-.PHONY: help run kernel shell gdb check check-full check-vmm conformance refresh deps clean
+.PHONY: help run kernel shell gdb check check-full check-vmm conformance bench bench-record bench-expected refresh deps clean

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The guest's programs: every tests/guest/*.c and every kselftest of the subsystem is one static program. Those of tests/vmm
-# are for a guest that runs a virtual machine.
+# are for a guest that runs a virtual machine, those of tests/bench for one that counts instructions.
 # Called by tests/initramfs with ROOT, LINUX (the patched tree), OBJECTS (its object directory), OUT and CC.
 KSELFTESTS := $(LINUX)/tools/testing/selftests
 GUEST := $(wildcard $(ROOT)/tests/guest/*.c)
 TESTS := $(wildcard $(KSELFTESTS)/iommu/*.c)
 VMM := $(wildcard $(ROOT)/tests/vmm/*.c)
-PROGRAMS := $(patsubst %.c,$(OUT)/%,$(notdir $(GUEST) $(TESTS) $(VMM)))
+BENCH := $(ROOT)/tests/bench/iommu_bench.c
+PROGRAMS := $(patsubst %.c,$(OUT)/%,$(notdir $(GUEST) $(TESTS) $(VMM) $(BENCH)))
 
 # the headers of the kernel under test, not those of the machine that builds
 CFLAGS := -O2 -g0 -static -pthread -Wall -Wextra -isystem $(OBJECTS)/usr/include -MMD -MP
@@ -20,6 +21,10 @@ $(OUT)/%: $(ROOT)/tests/guest/%.c $(ROOT)/tests/guest.mk
 	@$(CC) $(CFLAGS) -MF $@.d -o $@ $<
 
 $(OUT)/%: $(ROOT)/tests/vmm/%.c $(ROOT)/tests/guest.mk
+	@echo "  CC      $(notdir $@)"
+	@$(CC) $(CFLAGS) $(KSELFTEST_CFLAGS) -I $(KSELFTESTS)/iommu -MF $@.d -o $@ $<
+
+$(OUT)/%: $(ROOT)/tests/bench/%.c $(ROOT)/tests/guest.mk
 	@echo "  CC      $(notdir $@)"
 	@$(CC) $(CFLAGS) $(KSELFTEST_CFLAGS) -I $(KSELFTESTS)/iommu -MF $@.d -o $@ $<
 
