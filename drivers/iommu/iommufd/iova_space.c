@@ -258,7 +258,7 @@ static bool hole_fits(unsigned long start, unsigned long last, unsigned long fro
 
 /*
  * Lowest aligned stretch at or above @from that no claim touches. Only holes of at least @want bytes are looked at. If
- * that is @length + @align - 1, the first hole always fits; if it is @length, none that could fit is passed over.
+ * that leaves room for any alignment, the first hole always fits; if it is @length, none that could is passed over.
  */
 static bool find_unclaimed(struct iova_space *space, unsigned long from, unsigned long length, unsigned long align,
 			   unsigned long want, unsigned long *found)
@@ -337,9 +337,11 @@ int iova_space_find(struct iova_space *space, unsigned long length, unsigned lon
 
 	lockdep_assert_held_write(&space->rwsem);
 	align = max(align, space->alignment);
-	if (check_add_overflow(length, align - 1, &roomy))
+	/* Holes begin and end on multiples of @space->alignment */
+	if (check_add_overflow(length, align - space->alignment, &roomy))
 		roomy = ULONG_MAX;
-	if (find_allowed(space, length, align, roomy, start) || find_allowed(space, length, align, length, start))
+	if (find_allowed(space, length, align, roomy, start) ||
+	    (roomy > length && find_allowed(space, length, align, length, start)))
 		return 0;
 	return -ENOSPC;
 }

@@ -294,6 +294,42 @@ static void find_uses_a_tight_hole_when_there_is_no_other(struct kunit *test)
 	space_end(space);
 }
 
+static void find_takes_a_hole_that_fits_exactly(struct kunit *test)
+{
+	struct iova_space *space = space_new(test);
+
+	space->alignment = P;
+	claim_range(test, space, P, 10 * P - 1);
+	claim_range(test, space, 12 * P, 20 * P - 1);
+	expect_found(test, space, 2 * P, 1, 10 * P);
+	expect_found(test, space, 2 * P, P, 10 * P);
+	/* Not where it might not be aligned, unless there is nothing else */
+	expect_found(test, space, 2 * P, 2 * P, 20 * P);
+	expect_found(test, space, P, 2 * P, 10 * P);
+	space_end(space);
+}
+
+static void find_goes_on_behind_windows_without_room(struct kunit *test)
+{
+	struct rb_root_cached windows = RB_ROOT_CACHED;
+	struct iova_space *space = space_new(test);
+	unsigned long i;
+
+	for (i = 1; i <= 10; i++)
+		KUNIT_ASSERT_EQ(test, iova_window_add(&windows, 10 * i * P, 10 * i * P + 3 * P - 1), 0);
+	KUNIT_ASSERT_EQ(test, iova_space_allow(space, &windows), 0);
+	/* All of the first windows and what is between them, of the others no more than two pages are left */
+	claim_range(test, space, P, 52 * P - 1);
+	for (i = 6; i <= 9; i++)
+		claim_range(test, space, 10 * i * P, 10 * i * P + P - 1);
+	expect_found(test, space, P, 1, 52 * P);
+	expect_found(test, space, 2 * P, 1, 61 * P);
+	expect_found(test, space, 3 * P, 1, 100 * P);
+	expect_found(test, space, P, 8 * P, 72 * P);
+	expect_no_room(test, space, P, 64 * P);
+	space_end(space);
+}
+
 static void find_skips_a_reserved_range_in_a_hole(struct kunit *test)
 {
 	struct iova_space *space = space_new(test);
@@ -510,6 +546,8 @@ static struct kunit_case iova_space_cases[] = {
 	KUNIT_CASE(find_never_takes_the_last_page),
 	KUNIT_CASE(find_near_the_top_does_not_wrap),
 	KUNIT_CASE(find_uses_a_tight_hole_when_there_is_no_other),
+	KUNIT_CASE(find_takes_a_hole_that_fits_exactly),
+	KUNIT_CASE(find_goes_on_behind_windows_without_room),
 	KUNIT_CASE(find_skips_a_reserved_range_in_a_hole),
 	KUNIT_CASE(find_stays_inside_one_window),
 	KUNIT_CASE(find_never_takes_the_edge_pages_of_a_window_over_all),
