@@ -263,10 +263,13 @@ static bool hole_fits(unsigned long start, unsigned long last, unsigned long fro
 static bool find_unclaimed(struct iova_space *space, unsigned long from, unsigned long length, unsigned long align,
 			   unsigned long want, unsigned long *found)
 {
-	struct iova_claim *claim = iova_space_first(space, from, ULONG_MAX);
+	struct rb_node *root = space->claims.rb_root.rb_node;
+	struct iova_claim *claim = NULL;
 	struct rb_node *tail;
 
 	/* The hole that @from stands in may begin below it, so it is looked at whatever its size */
+	if (root && to_claim(root)->subtree_hole >= want)
+		claim = iova_space_first(space, from, ULONG_MAX);
 	for (; claim; claim = next_hole(claim, want))
 		if (claim->hole && hole_fits(claim->start - claim->hole, claim->start - 1, from, length, align, found))
 			return true;
