@@ -62,6 +62,7 @@ struct batch {
 
 /**
  * struct slice - What a batch has for one chunk
+ * @from: the batch from there on
  * @slot: where it begins
  * @end: where it ends, exclusive
  * @starts: runs that begin in it, the one at @slot included
@@ -70,6 +71,7 @@ struct batch {
  * @high: some PFN needs its upper bits
  */
 struct slice {
+	struct batch from;
 	unsigned int slot;
 	unsigned int end;
 	unsigned int starts;
@@ -78,37 +80,31 @@ struct slice {
 	bool high;
 };
 
-/* How many pages follow each other, at most @room */
-static inline unsigned int next_piece(struct batch *batch, unsigned int room, unsigned long *pfn)
+/* Take from a batch what belongs to a chunk, from @slot on */
+static struct slice take_slice(struct batch *batch, unsigned int slot)
 {
-	unsigned long left = batch->run->npages - batch->done;
+	struct slice slice = { .from = *batch, .slot = slot, .pfn = batch->run->pfn + batch->done };
+	unsigned long bits = 0, next = NO_PFN, end = slot, done = batch->done;
+	const struct page_run *run;
+	unsigned int starts = 0;
 
-	*pfn = batch->run->pfn + batch->done;
-	if (left > room) {
-		batch->done += room;
-		return room;
-	}
-	batch->run++;
-	batch->done = 0;
-	return left;
-}
+	for (run = batch->run; end < PIN_CHUNK_PAGES && run < batch->end; run++, done = 0) {
+		unsigned long pfn = run->pfn + done;
 
-/* @batch is a copy: nothing is taken from it yet */
-static struct slice next_slice(struct batch batch, unsigned int slot)
-{
-	struct slice slice = { .slot = slot, .end = slot, .next = NO_PFN };
-	unsigned long pfn, bits = 0;
-	unsigned int n;
-
-	slice.pfn = batch.run->pfn + batch.done;
-	while (slice.end < PIN_CHUNK_PAGES && batch.run < batch.end) {
-		n = next_piece(&batch, PIN_CHUNK_PAGES - slice.end, &pfn);
-		slice.starts += pfn != slice.next;
-		slice.next = pfn + n;
-		slice.end += n;
+		starts += pfn != next;
 		bits |= pfn;
+		next = run->pfn + run->npages;
+		end += run->npages - done;
 	}
+	slice.starts = starts;
 	slice.high = NEEDS_HIGH(bits);
+	slice.end = min(end, PIN_CHUNK_PAGES);
+	end -= slice.end;
+	slice.next = next - end;
+
+	/* Of the last run, @end pages are left */
+	batch->run = end ? run - 1 : run;
+	batch->done = end ? run[-1].npages - end : 0;
 	return slice;
 }
 
@@ -194,7 +190,7 @@ static struct pin_chunk *chunk_alloc(unsigned long pfn, unsigned int num, bool h
  * Write a slice over what is there. Slots from @limit on mean nothing. What stands behind the slice keeps its values
  * when the run that it belongs to is overwritten.
  */
-static int chunk_put(struct pin_chunk *chunk, const struct slice *slice, unsigned int limit, struct batch *batch)
+static int chunk_put(struct pin_chunk *chunk, const struct slice *slice, unsigned int limit)
 {
 	unsigned long before = slice->slot ? PFN_WRAP(chunk_get(chunk, slice->slot - 1) + 1) : NO_PFN;
 	bool tail = slice->end < limit;
@@ -203,8 +199,9 @@ static int chunk_put(struct pin_chunk *chunk, const struct slice *slice, unsigne
 	unsigned int behind = tail ? chunk->num - chunk_rank(chunk, slice->end + 1) : 0;
 	unsigned int run = chunk_rank(chunk, slice->slot);
 	unsigned int num = run + slice->starts - (slice->pfn == before) + border;
-	unsigned int slot, n;
-	unsigned long pfn;
+	const struct page_run *in = slice->from.run;
+	unsigned long done = slice->from.done;
+	unsigned long slot, pfn;
 	int rc;
 
 	rc = chunk_reserve(chunk, num + behind, slice->high || NEEDS_HIGH(tail_pfn));
@@ -219,11 +216,12 @@ static int chunk_put(struct pin_chunk *chunk, const struct slice *slice, unsigne
 			memmove(chunk->high + num, chunk->high + from, behind * sizeof(*chunk->high));
 	}
 	bitmap_clear(chunk->starts, slice->slot, (tail ? slice->end + 1 : PIN_CHUNK_PAGES) - slice->slot);
-	for (slot = slice->slot; slot < slice->end; slot += n) {
-		n = next_piece(batch, slice->end - slot, &pfn);
+	for (slot = slice->slot; slot < slice->end; in++, done = 0) {
+		pfn = in->pfn + done;
 		if (pfn != before)
 			chunk_begin(chunk, slot, run++, pfn);
-		before = pfn + n;
+		before = in->pfn + in->npages;
+		slot += in->npages - done;
 	}
 	if (border)
 		chunk_begin(chunk, slice->end, run, tail_pfn);
@@ -322,7 +320,7 @@ void pin_store_destroy(struct pin_store *store)
 static int put_in_chunk(struct pin_table *table, unsigned long nr, unsigned int slot, unsigned int limit,
 			struct batch *batch, unsigned int *stored)
 {
-	struct slice slice = next_slice(*batch, slot);
+	struct slice slice = take_slice(batch, slot);
 	void *base = xa_mk_value(PFN_WRAP(slice.pfn - slot));
 	bool whole = !slot && slice.end == limit;
 	void *old = table_load(table, nr);
@@ -330,13 +328,10 @@ static int put_in_chunk(struct pin_table *table, unsigned long nr, unsigned int 
 	int rc;
 
 	*stored = slice.end - slot;
-	if (slice.starts == 1 && (!old || old == base || whole)) {
-		while (slot < slice.end)
-			slot += next_piece(batch, slice.end - slot, &slice.pfn);
+	if (slice.starts == 1 && (!old || old == base || whole))
 		return old == base ? 0 : table_store(table, nr, base);
-	}
 	if (old && !xa_is_value(old))
-		return chunk_put(old, &slice, limit, batch);
+		return chunk_put(old, &slice, limit);
 
 	if (!old || whole) {
 		/* Nobody has what is around it */
@@ -349,7 +344,7 @@ static int put_in_chunk(struct pin_table *table, unsigned long nr, unsigned int 
 	}
 	if (!chunk)
 		return -ENOMEM;
-	rc = chunk_put(chunk, &slice, limit, batch);
+	rc = chunk_put(chunk, &slice, limit);
 	if (!rc)
 		rc = table_store(table, nr, chunk);
 	if (rc)
@@ -421,18 +416,23 @@ static unsigned int add_slots(struct pin_chunk *chunk, unsigned int slot, unsign
 			      unsigned int *num, unsigned int max)
 {
 	unsigned int start = find_last_bit(chunk->starts, slot + 1);
-	unsigned int run = chunk_rank(chunk, start);
-	unsigned int next;
+	unsigned int from = chunk_rank(chunk, start);
+	unsigned int next = find_next_bit(chunk->starts, end, slot + 1);
+	struct page_run *out;
 
-	for (; slot < end; start = slot = next, run++) {
+	/* Only the first of them can go on where another chunk ends */
+	if (!page_runs_add(runs, num, max, PFN_WRAP(chunk_pfn(chunk, from) + slot - start), next - slot))
+		return slot;
+	for (out = runs + *num; next < end && out < runs + max; out++) {
+		slot = next++;
 		/* Asking for the one bit is what scattered memory needs */
-		next = slot + 1;
 		if (next < end && !test_bit(next, chunk->starts))
 			next = find_next_bit(chunk->starts, end, next + 1);
-		if (!page_runs_add(runs, num, max, PFN_WRAP(chunk_pfn(chunk, run) + slot - start), next - slot))
-			break;
+		out->pfn = chunk_pfn(chunk, ++from);
+		out->npages = next - slot;
 	}
-	return slot;
+	*num = out - runs;
+	return next;
 }
 
 /**
