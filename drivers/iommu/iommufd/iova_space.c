@@ -4,7 +4,8 @@
  *
  * Three kinds of ranges meet here. A *claim* is a range in use: claims never overlap, so one tree ordered by address
  * holds them, and each node knows the largest hole below it: finding room takes logarithmic time however many claims
- * there are. A *reserved* range may not be used by anybody; it belongs to an owner (a device's group, a page table)
+ * there are. What is free before the first and behind the last claim is no hole: it changes with almost every claim of
+ * a space that fills or empties in order, and would have to be told to the root each time. A *reserved* range may not be used by anybody; it belongs to an owner (a device's group, a page table)
  * and goes with it. A *window* says where the kernel may choose addresses by itself, and promises that they stay
  * usable.
  *
@@ -50,6 +51,7 @@ void iova_space_init(struct iova_space *space)
 {
 	init_rwsem(&space->rwsem);
 	space->claims = RB_ROOT_CACHED;
+	space->top = NULL;
 	space->reserved = RB_ROOT_CACHED;
 	space->owners = RB_ROOT;
 	space->allowed = RB_ROOT_CACHED;
@@ -75,6 +77,8 @@ void iova_space_destroy(struct iova_space *space)
 
 static void claim_set_hole(struct iova_claim *claim, unsigned long hole)
 {
+	if (claim->hole == hole)
+		return;
 	claim->hole = hole;
 	claim_holes_propagate(&claim->rb, NULL);
 }
@@ -88,6 +92,12 @@ static int claim_insert(struct iova_space *space, struct iova_claim *claim)
 	struct iova_claim *next = NULL;
 	struct rb_node *parent = NULL;
 
+	/* Mostly addresses grow: then the place is known */
+	if (space->top && start > space->top->last) {
+		prev = space->top;
+		parent = &prev->rb;
+		link = &parent->rb_right;
+	}
 	/* Whatever it overlaps lies on the same side as itself of all that it passes on the way down */
 	while (*link) {
 		struct iova_claim *other = to_claim(*link);
@@ -103,7 +113,7 @@ static int claim_insert(struct iova_space *space, struct iova_claim *claim)
 			return -EEXIST;
 		}
 	}
-	claim->hole = start - (prev ? prev->last + 1 : 0);
+	claim->hole = prev ? start - prev->last - 1 : 0;
 	claim->subtree_hole = claim->hole;
 	rb_link_node(&claim->rb, parent, link);
 	/* Next to the one before it there is no hole, and so nothing to tell */
@@ -112,6 +122,8 @@ static int claim_insert(struct iova_space *space, struct iova_claim *claim)
 	rb_insert_augmented_cached(&claim->rb, &space->claims, !prev, &claim_holes);
 	if (next)
 		claim_set_hole(next, next->start - last - 1);
+	else
+		space->top = claim;
 	return 0;
 }
 
@@ -184,11 +196,14 @@ int iova_space_claim(struct iova_space *space, struct iova_claim *claim, unsigne
 void iova_space_unclaim(struct iova_space *space, struct iova_claim *claim)
 {
 	struct iova_claim *next = to_claim(rb_next(&claim->rb));
+	bool first = space->claims.rb_leftmost == &claim->rb;
 
 	lockdep_assert_held_write(&space->rwsem);
 	/* Growing before the other one goes: what lies above both learns of it once, and of nothing when that goes */
 	if (next)
-		claim_set_hole(next, claim->hole + (claim->last - claim->start + 1) + next->hole);
+		claim_set_hole(next, first ? 0 : claim->hole + (claim->last - claim->start + 1) + next->hole);
+	else
+		space->top = to_claim(rb_prev(&claim->rb));
 	rb_erase_augmented_cached(&claim->rb, &space->claims, &claim_holes);
 }
 
@@ -263,20 +278,21 @@ static bool hole_fits(unsigned long start, unsigned long last, unsigned long fro
 static bool find_unclaimed(struct iova_space *space, unsigned long from, unsigned long length, unsigned long align,
 			   unsigned long want, unsigned long *found)
 {
-	struct rb_node *root = space->claims.rb_root.rb_node;
-	struct iova_claim *claim = NULL;
-	struct rb_node *tail;
+	struct iova_claim *claim = to_claim(rb_first_cached(&space->claims));
+	struct iova_claim *root = to_claim(space->claims.rb_root.rb_node);
+
+	if (!claim)
+		return hole_fits(0, ULONG_MAX, from, length, align, found);
+	if (claim->start && hole_fits(0, claim->start - 1, from, length, align, found))
+		return true;
 
 	/* The hole that @from stands in may begin below it, so it is looked at whatever its size */
-	if (root && to_claim(root)->subtree_hole >= want)
-		claim = iova_space_first(space, from, ULONG_MAX);
+	claim = root->subtree_hole >= want ? iova_space_first(space, from, ULONG_MAX) : NULL;
 	for (; claim; claim = next_hole(claim, want))
 		if (claim->hole && hole_fits(claim->start - claim->hole, claim->start - 1, from, length, align, found))
 			return true;
-	tail = rb_last(&space->claims.rb_root);
-	if (tail && to_claim(tail)->last == ULONG_MAX)
-		return false;
-	return hole_fits(tail ? to_claim(tail)->last + 1 : 0, ULONG_MAX, from, length, align, found);
+	return space->top->last < ULONG_MAX &&
+	       hole_fits(space->top->last + 1, ULONG_MAX, from, length, align, found);
 }
 
 /*

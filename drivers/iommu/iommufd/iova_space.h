@@ -11,7 +11,7 @@
  * @rb: place in iova_space->claims
  * @start: first IOVA
  * @last: last IOVA, inclusive
- * @hole: bytes that are free between this claim and the one before it
+ * @hole: bytes that are free between this claim and the one before it; 0 for the first one
  * @subtree_hole: largest @hole at or below this node
  */
 struct iova_claim {
@@ -26,6 +26,7 @@ struct iova_claim {
  * struct iova_space - Who may use which IOVA
  * @rwsem: covers all that follows; held for writing to change it
  * @claims: ranges in use, never overlapping, ordered by address
+ * @top: the last of them, or NULL
  * @reserved: ranges nobody may use; they may overlap and each has an owner
  * @owners: the same ranges, ordered by owner
  * @allowed: windows for kernel-chosen addresses; empty means everywhere
@@ -34,6 +35,7 @@ struct iova_claim {
 struct iova_space {
 	struct rw_semaphore rwsem;
 	struct rb_root_cached claims;
+	struct iova_claim *top;
 	struct rb_root_cached reserved;
 	struct rb_root owners;
 	struct rb_root_cached allowed;

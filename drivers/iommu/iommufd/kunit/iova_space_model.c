@@ -61,12 +61,14 @@ const char *iova_space_fault(struct iova_space *space)
 			return "claim is upside down";
 		if (prev && claim->start <= prev->last)
 			return "claims overlap or are out of order";
-		if (claim->hole != claim->start - (prev ? prev->last + 1 : 0))
+		if (claim->hole != (prev ? claim->start - prev->last - 1 : 0))
 			return "hole is wrong";
 		if (claim->subtree_hole != max3(claim->hole, subtree_hole(node->rb_left), subtree_hole(node->rb_right)))
 			return "subtree_hole is wrong";
 		prev = claim;
 	}
+	if (space->top != prev)
+		return "the last claim is not known";
 	return NULL;
 }
 
