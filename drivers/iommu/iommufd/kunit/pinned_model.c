@@ -209,7 +209,7 @@ static const char *end(struct model *model)
 	fault = check(model);
 	if (fault)
 		return fault;
-	if (!xa_empty(&m->p->store.chunks) || !RB_EMPTY_ROOT(&m->p->users.rb_root))
+	if (m->p->store.pages || !RB_EMPTY_ROOT(&m->p->users.rb_root))
 		return "chunks or users were left";
 	pinned_put(m->p);
 	user_mm_leave(m->mm);
