@@ -4,10 +4,10 @@
  *
  * Three kinds of ranges meet here. A *claim* is a range in use: claims never overlap, so one tree ordered by address
  * holds them, and each node knows the largest hole below it: finding room takes logarithmic time however many claims
- * there are. What is free before the first and behind the last claim is no hole: it changes with almost every claim of
- * a space that fills or empties in order, and would have to be told to the root each time. A *reserved* range may not be used by anybody; it belongs to an owner (a device's group, a page table)
- * and goes with it. A *window* says where the kernel may choose addresses by itself, and promises that they stay
- * usable.
+ * there are. What is free before the first and behind the last claim is no hole: it changes with almost every claim
+ * of a space that fills or empties in order, and would have to be told to the root each time. A *reserved* range may
+ * not be used by anybody; it belongs to an owner (a device's group, a page table) and goes with it. A *window* says
+ * where the kernel may choose addresses by itself, and promises that they stay usable.
  *
  * Claiming allocates nothing and unclaiming cannot fail. This file knows neither pages nor page tables.
  *
@@ -272,8 +272,9 @@ static bool hole_fits(unsigned long start, unsigned long last, unsigned long fro
 }
 
 /*
- * Lowest aligned stretch at or above @from that no claim touches. Only holes of at least @want bytes are looked at. If
- * that leaves room for any alignment, the first hole always fits; if it is @length, none that could is passed over.
+ * Lowest aligned stretch at or above @from that no claim touches. Only holes of at least @want bytes are looked at.
+ * If that leaves room for any alignment, the first hole always fits; if it is @length, none that could is passed
+ * over.
  */
 static bool find_unclaimed(struct iova_space *space, unsigned long from, unsigned long length, unsigned long align,
 			   unsigned long want, unsigned long *found)
@@ -296,8 +297,8 @@ static bool find_unclaimed(struct iova_space *space, unsigned long from, unsigne
 }
 
 /*
- * The same, inside a window and leaving out what is reserved. Where the next hole lies behind a window, so do all that
- * follow: windows without room are not asked one by one.
+ * The same, inside a window and leaving out what is reserved. Where the next hole lies behind a window, so do all
+ * that follow: windows without room are not asked one by one.
  */
 static bool find_allowed(struct iova_space *space, unsigned long length, unsigned long align, unsigned long want,
 			 unsigned long *found)
