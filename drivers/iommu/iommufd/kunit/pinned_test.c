@@ -117,7 +117,7 @@ static void expect_ranges(struct kunit *test, struct fixture *f, const long *bou
 static void fixture_end(struct kunit *test, struct fixture *f)
 {
 	EXPECT_NOTHING(test, f);
-	KUNIT_EXPECT_TRUE(test, xa_empty(&f->p->store.chunks));
+	KUNIT_EXPECT_NULL(test, f->p->store.pages);
 	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&f->p->users.rb_root));
 	pinned_put(f->p);
 	user_mm_leave(f->mm);
@@ -170,7 +170,7 @@ static void failure_in_the_middle_leaves_nothing(struct kunit *test)
 	f->pages[700] = NULL;
 	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, LARGE - 1), -EFAULT);
 	EXPECT_NOTHING(test, f);
-	KUNIT_EXPECT_TRUE(test, xa_empty(&f->p->store.chunks));
+	KUNIT_EXPECT_NULL(test, f->p->store.pages);
 	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, 700), -EFAULT);
 	EXPECT_NOTHING(test, f);
 	KUNIT_EXPECT_EQ(test, acquire(f, &user, 690, 701), -EFAULT);
@@ -300,7 +300,7 @@ static void pins_outlive_the_process(struct kunit *test)
 	EXPECT_RANGES(test, f, 0, 9);
 	pinned_release(f->p, &user);
 	KUNIT_EXPECT_EQ(test, (long)atomic64_read(&f->mm->pinned_vm), 0L);
-	KUNIT_EXPECT_TRUE(test, xa_empty(&f->p->store.chunks));
+	KUNIT_EXPECT_NULL(test, f->p->store.pages);
 	pinned_put(f->p);
 }
 
