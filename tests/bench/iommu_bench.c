@@ -384,8 +384,18 @@ static void do_experiment(const struct experiment *e, struct way *w, uint8_t *me
 	print_cost(w, e->down_row, down + 1, units);
 }
 
+static bool wanted(const struct experiment *e, bool type1)
+{
+	return (!type1 || e->type1_too) && (!only || !strcmp(only, e->name)) &&
+	       (!only_way || !strcmp(only_way, type1 ? "type1" : "node"));
+}
+
 static void table(void)
 {
+	int all = 0, done = 0;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(experiments); i++)
+		all += wanted(&experiments[i], false) + wanted(&experiments[i], true);
 	for (enum memory kind = SMALL; kind < KINDS; kind++) {
 		uint8_t *memory = NULL;
 
@@ -398,8 +408,9 @@ static void table(void)
 			for (size_t i = 0; i < ARRAY_LENGTH(experiments); i++) {
 				const struct experiment *e = &experiments[i];
 
-				if (e->kind != kind || (type1 && !e->type1_too) || (only && strcmp(only, e->name)))
+				if (e->kind != kind || !wanted(e, type1))
 					continue;
+				printf("# %d of %d: %s by %s\n", ++done, all, e->name, w.name);
 				if (!memory)
 					memory = memory_get(kind, mib * MIB);
 				if (!memory)
@@ -595,9 +606,13 @@ int main(int argc, char **argv)
 		fail("numbers that fit each other", -EINVAL);
 	memlock_limit(UINT64_MAX);
 	if (growth) {
+		printf("# 1 of 4: a mapping of up to 64 GiB of huge pages\n");
 		grow_space("space-huge", true, 65536 * MIB);
+		printf("# 2 of 4: of small pages\n");
 		grow_space("space-small", false, (patient ? 65536 : 16384) * MIB);
+		printf("# 3 of 4: up to 1,000,000 mappings\n");
 		grow_mappings(1000000);
+		printf("# 4 of 4: up to 64 page tables\n");
 		grow_tables();
 	} else {
 		table();
