@@ -235,12 +235,14 @@ static struct pin_table *store_table(struct pin_store *store)
 }
 
 /* What a chunk is: a value entry, a list, or NULL */
-static void *table_load(struct pin_table *table, unsigned long nr)
+static void *load_chunk(struct pin_store *store, unsigned long nr)
 {
+	struct pin_table *table = store->pages;
 	void *chunk = xa_load(&table->chunks, nr);
+	unsigned long first = nr << PIN_CHUNK_SHIFT;
 
-	if (!chunk && nr << PIN_CHUNK_SHIFT < table->end)
-		chunk = xa_mk_value(PFN_WRAP(xa_to_value(table->base) + (nr << PIN_CHUNK_SHIFT)));
+	if (!chunk && first < store->end && first + PIN_CHUNK_PAGES > store->start)
+		chunk = xa_mk_value(PFN_WRAP(xa_to_value(table->base) + first));
 	return chunk;
 }
 
@@ -251,8 +253,9 @@ static void entry_free(void *chunk)
 }
 
 /* Make a chunk something else; what it was is freed */
-static int table_store(struct pin_table *table, unsigned long nr, void *chunk)
+static int set_chunk(struct pin_store *store, unsigned long nr, void *chunk)
 {
+	struct pin_table *table = store->pages;
 	void *old = xa_store(&table->chunks, nr, chunk, GFP_KERNEL_ACCOUNT);
 
 	if (xa_is_err(old))
@@ -275,20 +278,19 @@ static void table_free(struct pin_table *table)
 }
 
 /* Have a table, which says what was stored before */
-static struct pin_table *make_table(struct pin_store *store)
+static int make_table(struct pin_store *store)
 {
-	struct pin_table *table = store_table(store);
+	struct pin_table *table;
 
-	if (table)
-		return table;
+	if (store_table(store))
+		return 0;
 	table = kmalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
 	if (!table)
-		return NULL;
+		return -ENOMEM;
 	xa_init_flags(&table->chunks, XA_FLAGS_ACCOUNT);
 	table->base = store->pages;
-	table->end = store->pages ? store->end : 0;
 	store->pages = table;
-	return table;
+	return 0;
 }
 
 /**
@@ -299,6 +301,7 @@ static struct pin_table *make_table(struct pin_store *store)
 void pin_store_init(struct pin_store *store, unsigned long npages)
 {
 	store->pages = NULL;
+	store->start = ULONG_MAX;
 	store->end = 0;
 	store->npages = npages;
 }
@@ -313,23 +316,23 @@ void pin_store_destroy(struct pin_store *store)
 
 	if (table)
 		table_free(table);
-	store->pages = NULL;
+	pin_store_init(store, store->npages);
 }
 
 /* Store what a batch has for a chunk, from @slot on; @limit: slots of the chunk that the source has */
-static int put_in_chunk(struct pin_table *table, unsigned long nr, unsigned int slot, unsigned int limit,
+static int put_in_chunk(struct pin_store *store, unsigned long nr, unsigned int slot, unsigned int limit,
 			struct batch *batch, unsigned int *stored)
 {
 	struct slice slice = take_slice(batch, slot);
 	void *base = xa_mk_value(PFN_WRAP(slice.pfn - slot));
 	bool whole = !slot && slice.end == limit;
-	void *old = table_load(table, nr);
+	void *old = load_chunk(store, nr);
 	struct pin_chunk *chunk;
 	int rc;
 
 	*stored = slice.end - slot;
 	if (slice.starts == 1 && (!old || old == base || whole))
-		return old == base ? 0 : table_store(table, nr, base);
+		return old == base ? 0 : set_chunk(store, nr, base);
 	if (old && !xa_is_value(old))
 		return chunk_put(old, &slice, limit);
 
@@ -346,7 +349,7 @@ static int put_in_chunk(struct pin_table *table, unsigned long nr, unsigned int 
 		return -ENOMEM;
 	rc = chunk_put(chunk, &slice, limit);
 	if (!rc)
-		rc = table_store(table, nr, chunk);
+		rc = set_chunk(store, nr, chunk);
 	if (rc)
 		chunk_free(chunk);
 	return rc;
@@ -381,29 +384,29 @@ int pin_store_put(struct pin_store *store, unsigned long index, const struct pag
 {
 	struct batch batch = { .run = runs, .end = runs + num };
 	void *base = xa_mk_value(PFN_WRAP(runs->pfn - index));
-	struct pin_table *table;
+	int rc;
 
 	if (!store->pages || store->pages == base) {
 		unsigned long npages = single_run(runs, num);
 
 		if (npages) {
-			store->end = store->pages ? max(store->end, index + npages) : index + npages;
 			store->pages = base;
+			store->start = min(store->start, index);
+			store->end = max(store->end, index + npages);
 			return 0;
 		}
 	}
-	table = make_table(store);
-	if (!table)
-		return -ENOMEM;
+	rc = make_table(store);
+	if (rc)
+		return rc;
 
 	while (batch.run < batch.end) {
 		unsigned long nr = index >> PIN_CHUNK_SHIFT;
 		unsigned long first = nr << PIN_CHUNK_SHIFT;
 		unsigned int limit = min(store->npages - first, PIN_CHUNK_PAGES);
 		unsigned int stored;
-		int rc;
 
-		rc = put_in_chunk(table, nr, index - first, limit, &batch, &stored);
+		rc = put_in_chunk(store, nr, index - first, limit, &batch, &stored);
 		if (rc)
 			return rc;
 		index += stored;
@@ -460,7 +463,7 @@ unsigned long pin_store_runs(struct pin_store *store, unsigned long index, unsig
 		unsigned long nr = pos >> PIN_CHUNK_SHIFT;
 		unsigned int slot = pos & (PIN_CHUNK_PAGES - 1);
 		unsigned int end = min(PIN_CHUNK_PAGES, slot + (last - pos) + 1);
-		void *chunk = store->pages ? table_load(store->pages, nr) : NULL;
+		void *chunk = store->pages ? load_chunk(store, nr) : NULL;
 		unsigned int stop = slot;
 
 		if (WARN_ON(!chunk))
@@ -489,19 +492,28 @@ void pin_store_drop(struct pin_store *store, unsigned long index, unsigned long 
 	unsigned long nr = (index + PIN_CHUNK_PAGES - 1) >> PIN_CHUNK_SHIFT;
 	unsigned long end = (last + 1) >> PIN_CHUNK_SHIFT;
 	struct pin_table *table = store_table(store);
+	bool all = !index && last == store->npages - 1;
 	void *chunk;
 
-	if (!index && last == store->npages - 1) {
-		pin_store_destroy(store);
-		return;
-	}
 	if (last == store->npages - 1)
 		end = (last >> PIN_CHUNK_SHIFT) + 1;
-	if (!table || nr >= end)
+	if (nr >= end)
 		return;
-	xa_for_each_range(&table->chunks, nr, chunk, nr, end - 1) {
-		xa_erase(&table->chunks, nr);
-		entry_free(chunk);
-		cond_resched();
+
+	/* Of the one run that there is or was, what is left on one side; in the middle it does no harm */
+	if (nr << PIN_CHUNK_SHIFT <= store->start)
+		store->start = max(store->start, end << PIN_CHUNK_SHIFT);
+	else if (end << PIN_CHUNK_SHIFT >= store->end)
+		store->end = min(store->end, nr << PIN_CHUNK_SHIFT);
+	if (table && !all) {
+		xa_for_each_range(&table->chunks, nr, chunk, nr, end - 1) {
+			xa_erase(&table->chunks, nr);
+			entry_free(chunk);
+			cond_resched();
+		}
+		if (!xa_empty(&table->chunks))
+			return;
 	}
+	if (all || store->start >= store->end)
+		pin_store_destroy(store);
 }

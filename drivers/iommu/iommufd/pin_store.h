@@ -13,22 +13,22 @@
  * struct pin_table - Pages of a source that is not one run
  * @chunks: chunk number to a value entry (one run) or to a list of runs
  * @base: value entry of the one run that there was before, which a chunk that is not in @chunks still has
- * @end: as far as @base goes, exclusive
  */
 struct pin_table {
 	struct xarray chunks;
 	void *base;
-	unsigned long end;
 };
 
 /**
  * struct pin_store - Page index to PFN
  * @pages: NULL (nothing stored), a value entry (all is one run: the PFN that index 0 has), or a struct pin_table
- * @end: while all is one run, as far as it goes, exclusive
+ * @start: where the one run begins that everything is, or that table->base is
+ * @end: where it ends, exclusive; not above @start if there is none
  * @npages: indices are below this
  */
 struct pin_store {
 	void *pages;
+	unsigned long start;
 	unsigned long end;
 	unsigned long npages;
 };

@@ -372,6 +372,30 @@ static void drop_keeps_chunks_that_reach_over(struct kunit *test)
 	store_end(test, store);
 }
 
+static void one_run_is_forgotten_from_both_ends(struct kunit *test)
+{
+	struct pin_store *store = store_new(test, 6 * CHUNK);
+
+	put(test, store, CHUNK, 1000, 4 * CHUNK);
+	pin_store_drop(store, 0, 2 * CHUNK - 1);
+	expect_run(test, store, 2 * CHUNK, 5 * CHUNK - 1, 1000 + CHUNK, 3 * CHUNK);
+	pin_store_drop(store, 4 * CHUNK, 6 * CHUNK - 1);
+	expect_run(test, store, 2 * CHUNK, 4 * CHUNK - 1, 1000 + CHUNK, 2 * CHUNK);
+	pin_store_drop(store, 2 * CHUNK, 4 * CHUNK - 1);
+	KUNIT_EXPECT_NULL(test, store->pages);
+
+	/* The same where there is something else, too */
+	put(test, store, CHUNK, 1000, 2 * CHUNK);
+	put(test, store, 3 * CHUNK, 1, CHUNK);
+	pin_store_drop(store, CHUNK, 2 * CHUNK - 1);
+	expect_run(test, store, 2 * CHUNK, 4 * CHUNK - 1, 1000 + CHUNK, CHUNK);
+	pin_store_drop(store, 3 * CHUNK, 4 * CHUNK - 1);
+	expect_run(test, store, 2 * CHUNK, 3 * CHUNK - 1, 1000 + CHUNK, CHUNK);
+	pin_store_drop(store, 2 * CHUNK, 3 * CHUNK - 1);
+	KUNIT_EXPECT_NULL(test, store->pages);
+	store_end(test, store);
+}
+
 static void kept_chunk_takes_new_values(struct kunit *test)
 {
 	struct pin_store *store = store_new(test, CHUNK);
@@ -454,6 +478,7 @@ static struct kunit_case pin_store_cases[] = {
 	KUNIT_CASE(put_over_many_runs_replaces_them),
 	KUNIT_CASE(last_chunk_is_as_short_as_the_source),
 	KUNIT_CASE(drop_keeps_chunks_that_reach_over),
+	KUNIT_CASE(one_run_is_forgotten_from_both_ends),
 	KUNIT_CASE(kept_chunk_takes_new_values),
 	KUNIT_CASE(memory_is_what_the_runs_cost),
 	{}
