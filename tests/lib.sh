@@ -71,6 +71,16 @@ logged() {
 	fi
 }
 
+# those of the programs named that reach the emulated IOMMU and its devices; the others use the mock IOMMU or none
+with_hardware() {
+	local program
+	for program; do
+		if grep -qs 'edu_' "$root/tools/testing/selftests/iommu/$program.c" "$root/tests/guest/$program.c"; then
+			echo "$program"
+		fi
+	done
+}
+
 # Results of a group of checks: one line each, and the totals as the last line.
 passed=0 failed=0 skipped=0
 
