@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Memory of a process, pinned for a device by runs of pages and not page by page.
+ * Memory of a process, pinned for a device as runs of pages: what it costs goes by folios and not by pages.
  */
 #ifndef __LINUX_PIN_RUN_H
 #define __LINUX_PIN_RUN_H

@@ -14,7 +14,6 @@
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/highmem.h>
-#include <linux/hugetlb_inline.h>
 #include <linux/mm.h>
 #include <linux/page_run.h>
 #include <linux/pin_file.h>
@@ -117,53 +116,6 @@ void pin_source_close(struct pin_source *source)
 	}
 }
 
-/*
- * Flags for memory that a device only reads, and in @npages how far they hold. A private mapping is pinned the way a
- * writer would, so that it gets its own copy now: Linux 6.1 does that by itself for anonymous memory only, and with a
- * plain pin of a private file page or of the zero page the device would go on reading the old page after the process
- * wrote to it. A shared mapping has no copy that could part from the original.
- */
-static unsigned int read_flags(struct mm_struct *mm, unsigned long uaddr, unsigned long *npages)
-{
-	struct vm_area_struct *vma = vma_lookup(mm, uaddr);
-
-	mmap_assert_locked(mm);
-	if (!vma)
-		return 0;
-	*npages = min(*npages, (vma->vm_end - uaddr) >> PAGE_SHIFT);
-	/* Forced writing passes over missing rights to read as well: memory nobody may read is left to be refused */
-	if (!(vma->vm_flags & VM_READ) || !is_cow_mapping(vma->vm_flags))
-		return 0;
-	if (vma->vm_flags & VM_WRITE)
-		return FOLL_WRITE;
-	/* 6.1 refuses to force huge pages: one that its process may not write to is pinned as it is */
-	return is_vm_hugetlb_page(vma) ? 0 : FOLL_WRITE | FOLL_FORCE;
-}
-
-static long pin_user(struct pin_source *source, unsigned long index, unsigned long npages, struct page_run *runs,
-		     unsigned int max, unsigned int *num)
-{
-	unsigned long uaddr = source->user.uaddr + (index << PAGE_SHIFT);
-	unsigned int gup_flags = FOLL_WRITE;
-	struct mm_struct *mm = source->user.mm;
-	long pinned = -EINTR;
-
-	if (source->writable && mm == current->mm)
-		return pin_user_runs(mm, uaddr, npages, gup_flags, runs, max, num);
-
-	if (!mmget_not_zero(mm))
-		return -EFAULT;
-	if (!mmap_read_lock_killable(mm)) {
-		if (!source->writable)
-			gup_flags = read_flags(mm, uaddr, &npages);
-		pinned = pin_user_runs(mm, uaddr, npages, gup_flags, runs, max, num);
-		mmap_read_unlock(mm);
-	}
-	/* If this was the last user of the mm, its teardown need not run under the locks that are held here */
-	mmput_async(mm);
-	return pinned;
-}
-
 /**
  * pin_source_pin() - Pin pages for as long as a device may use them
  * @source: where they come from
@@ -184,7 +136,8 @@ long pin_source_pin(struct pin_source *source, unsigned long index, unsigned lon
 
 	switch (source->kind) {
 	case PIN_SOURCE_USER:
-		pinned = pin_user(source, index, npages, runs, max, num);
+		pinned = pin_user_runs(source->user.mm, source->user.uaddr + (index << PAGE_SHIFT), npages,
+				       source->writable ? FOLL_WRITE : 0, runs, max, num);
 		break;
 	case PIN_SOURCE_FILE:
 		pinned = pin_file_runs(source->file.file, source->file.first + index, npages, runs, max, num);
