@@ -19,6 +19,7 @@
 #include <linux/page_run.h>
 #include <linux/pagemap.h>
 #include <linux/pin_file.h>
+#include <linux/pin_run.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
@@ -111,56 +112,84 @@ static struct folio *lock_folio(struct file *file, pgoff_t index, unsigned long 
 	return folio;
 }
 
-/* Pin pages of one folio from @index on, at most @npages; how many, or -errno */
-static long pin_in_folio(struct file *file, pgoff_t index, unsigned long npages, struct page **pages)
+static bool has_failed_page(struct folio *folio, struct page *page, unsigned long npages)
 {
-	unsigned long i, offset;
-	struct folio *folio;
-	long rc = -EINVAL;
+	unsigned long i;
 
+	if (folio_test_hugetlb(folio))
+		return PageHWPoison(&folio->page);
+	if (folio_test_large(folio) && !folio_test_has_hwpoisoned(folio))
+		return false;
+	for (i = 0; i < npages; i++)
+		if (PageHWPoison(nth_page(page, i)))
+			return true;
+	return false;
+}
+
+/* Pin pages of the locked @folio */
+static int pin_in_folio(struct folio *folio, struct page *page, unsigned long npages)
+{
+	if (has_failed_page(folio, page, npages))
+		return -EHWPOISON;
+	/* A pin counts 1024 on a single page: enough of them would overflow its counter */
+	if ((unsigned int)folio_ref_count(folio) > INT_MAX / 2 || !try_grab_folio(page, npages, FOLL_PIN))
+		return -ENOMEM;
+	return 0;
+}
+
+/*
+ * Pin what one folio has from @index on, at most @npages pages, as one run. Of a folio that must stay movable only the
+ * first page is pinned, which is all that it takes to move the folio away; -EAGAIN says that this is done.
+ */
+static int pin_one_run(struct file *file, pgoff_t index, unsigned long npages, struct page_run *run)
+{
+	unsigned long offset;
+	struct folio *folio;
+	struct page *page;
+	bool movable;
+	int rc;
+
+	if (beyond_end(file, index))
+		return -EINVAL;
 	folio = lock_folio(file, index, &offset);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
-	if (beyond_end(file, index))
-		goto out;
-	npages = min(npages, folio_nr_pages(folio) - offset);
-
-	rc = -EHWPOISON;
-	for (i = 0; i < npages; i++) {
-		pages[i] = folio_page(folio, offset + i);
-		if (PageHWPoison(pages[i]) || (folio_test_hugetlb(folio) && PageHWPoison(&folio->page)))
-			goto out;
-	}
-
-	/* A pin counts 1024 on a single page: enough of them would overflow its counter */
-	rc = -ENOMEM;
-	if ((unsigned int)folio_ref_count(folio) > INT_MAX / 2 || !try_grab_folio(pages[0], npages, FOLL_PIN))
-		goto out;
-	rc = npages;
-out:
+	page = folio_page(folio, offset);
+	movable = !folio_is_longterm_pinnable(folio);
+	npages = movable ? 1 : min(npages, folio_nr_pages(folio) - offset);
+	/* Truncation may have overtaken the look-up, but the lock keeps it away now */
+	rc = beyond_end(file, index) ? -EINVAL : pin_in_folio(folio, page, npages);
 	folio_unlock(folio);
 	folio_put(folio);
-	return rc;
+	if (rc)
+		return rc;
+
+	*run = (struct page_run){ .pfn = page_to_pfn(page), .npages = npages };
+	return movable ? check_and_migrate_movable_pages(1, &page) : 0;
 }
 
-static long pin_range(struct file *file, pgoff_t index, unsigned long npages, struct page **pages)
+static int pin_range(struct file *file, pgoff_t index, unsigned long npages, struct page_run *runs, unsigned int max,
+		     unsigned int *num, unsigned long *done)
 {
-	unsigned long done = 0;
-	long n = 0;
+	struct page_run run;
+	int rc;
 
-	while (done < npages) {
+	while (*done < npages) {
 		if (fatal_signal_pending(current))
-			n = -EINTR;
-		else if (beyond_end(file, index + done))
-			n = -EINVAL;
-		else
-			n = pin_in_folio(file, index + done, npages - done, pages + done);
-		if (n < 0)
-			break;
-		done += n;
+			return -EINTR;
+		rc = pin_one_run(file, index + *done, npages - *done, &run);
 		cond_resched();
+		if (rc == -EAGAIN)
+			continue;
+		if (rc)
+			return rc;
+		if (!page_runs_add(runs, num, max, run.pfn, run.npages)) {
+			unpin_runs(&run, 1, false);
+			return 0;
+		}
+		*done += run.npages;
 	}
-	return done ? done : n;
+	return 0;
 }
 
 static int to_documented_errno(int rc)
@@ -175,9 +204,6 @@ static int to_documented_errno(int rc)
 	}
 	return -EFAULT;
 }
-
-/* Pages asked for in one go */
-#define BATCH 64U
 
 /**
  * pin_file_runs() - Pin pages of a file for as long as a device may use them
@@ -198,22 +224,14 @@ static int to_documented_errno(int rc)
 long pin_file_runs(struct file *file, pgoff_t index, unsigned long npages, struct page_run *runs, unsigned int max,
 		   unsigned int *num)
 {
-	struct page *pages[BATCH];
+	unsigned long done = 0;
 	unsigned int flags;
-	long n, rc, i;
+	int rc;
 
-	npages = min3(npages, (unsigned long)max, (unsigned long)BATCH);
 	*num = 0;
 	flags = memalloc_pin_save();
-	do {
-		n = pin_range(file, index, npages, pages);
-		rc = n < 0 ? n : check_and_migrate_movable_pages(n, pages);
-	} while (rc == -EAGAIN);
+	rc = pin_range(file, index, npages, runs, max, num, &done);
 	memalloc_pin_restore(flags);
-	if (rc)
-		return to_documented_errno(rc);
-	for (i = 0; i < n; i++)
-		page_runs_add(runs, num, max, page_to_pfn(pages[i]), 1);
-	return n;
+	return done ? done : to_documented_errno(rc);
 }
 EXPORT_SYMBOL_GPL(pin_file_runs);
