@@ -120,7 +120,8 @@ long iommufd_ioctl(struct iommufd_ctx *ictx, unsigned int cmd, void __user *arg)
 {
 	struct iommufd_ucmd ucmd = { .ictx = ictx, .ubuffer = arg };
 	const struct iommufd_ioctl_entry *entry;
-	union iommufd_ioctl_buffer buf;
+	/* As much of it as the command has is filled */
+	union iommufd_ioctl_buffer buf __uninitialized;
 	int rc;
 
 	entry = find_entry(cmd);

@@ -28,7 +28,9 @@
 void iommufd_objects_init(struct iommufd_objects *objs)
 {
 	xa_init_flags(&objs->table, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
+	objs->found = NULL;
 	init_waitqueue_head(&objs->idle);
+	objs->waiting = 0;
 }
 
 /**
@@ -105,7 +107,11 @@ struct iommufd_object *iommufd_object_get(struct iommufd_objects *objs, u32 id, 
 	struct iommufd_object *obj;
 
 	xa_lock(&objs->table);
-	obj = xa_load(&objs->table, id);
+	obj = objs->found;
+	if (!obj || obj->id != id)
+		obj = xa_load(&objs->table, id);
+	if (obj)
+		objs->found = obj;
 	if (obj && (!ops || obj->ops == ops))
 		obj->busy++;
 	else
@@ -133,6 +139,14 @@ bool iommufd_object_tryget(struct iommufd_objects *objs, struct iommufd_object *
 	return live;
 }
 
+/* Under the lock: once it is released a waiting destroyer may free @obj */
+static void put_locked(struct iommufd_objects *objs, struct iommufd_object *obj)
+{
+	lockdep_assert_held(&objs->table.xa_lock);
+	if (!--obj->busy && objs->waiting)
+		wake_up_all(&objs->idle);
+}
+
 /**
  * iommufd_object_put() - Stop holding an object busy
  * @objs: table
@@ -141,9 +155,7 @@ bool iommufd_object_tryget(struct iommufd_objects *objs, struct iommufd_object *
 void iommufd_object_put(struct iommufd_objects *objs, struct iommufd_object *obj)
 {
 	xa_lock(&objs->table);
-	/* Under the lock: once it is released a waiting destroyer may free @obj */
-	if (!--obj->busy)
-		wake_up_all(&objs->idle);
+	put_locked(objs, obj);
 	xa_unlock(&objs->table);
 }
 
@@ -184,13 +196,17 @@ static int hide_and_destroy(struct iommufd_objects *objs, struct iommufd_object 
 	lockdep_assert_held(&objs->table.xa_lock);
 	if (!rc)
 		__xa_store(&objs->table, obj->id, XA_ZERO_ENTRY, 0);
+	if (objs->found == obj)
+		objs->found = NULL;
 	while (!rc && obj->busy) {
+		objs->waiting++;
 		xa_unlock(&objs->table);
 		if (state != TASK_KILLABLE)
 			wait_event(objs->idle, !READ_ONCE(obj->busy));
 		else if (wait_event_killable(objs->idle, !READ_ONCE(obj->busy)))
 			rc = -EINTR;
 		xa_lock(&objs->table);
+		objs->waiting--;
 	}
 	if (!rc && obj->links)
 		rc = -EBUSY;
@@ -239,8 +255,7 @@ int iommufd_object_destroy(struct iommufd_objects *objs, u32 id)
 void iommufd_object_retire(struct iommufd_objects *objs, struct iommufd_object *obj)
 {
 	xa_lock(&objs->table);
-	if (!--obj->busy)
-		wake_up_all(&objs->idle);
+	put_locked(objs, obj);
 	if (xa_load(&objs->table, obj->id) == obj)
 		hide_and_destroy(objs, obj, TASK_UNINTERRUPTIBLE);
 	else

@@ -35,11 +35,15 @@ struct iommufd_object {
 /**
  * struct iommufd_objects - All objects of one open file
  * @table: id to object; its lock covers @busy and @links of every object
- * @idle: woken when an object that is being destroyed is not busy any more
+ * @found: live object that was found last, and very likely is looked for next, or NULL; covered by the table's lock
+ * @idle: woken when an object is not busy any more and somebody waits for that
+ * @waiting: how many wait; covered by the table's lock
  */
 struct iommufd_objects {
 	struct xarray table;
+	struct iommufd_object *found;
 	wait_queue_head_t idle;
+	unsigned int waiting;
 };
 
 void iommufd_objects_init(struct iommufd_objects *objs);
