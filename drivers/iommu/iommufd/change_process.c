@@ -18,7 +18,7 @@
 #include "ioas.h"
 #include "pinned.h"
 
-static int begin_ioas(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, struct list_head *moves)
+static int begin_ioas(struct iommufd_ioas *ioas, struct pin_payer *payer, struct list_head *moves)
 {
 	struct ioas_area *area;
 	int rc;
@@ -28,7 +28,7 @@ static int begin_ioas(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, struc
 		return rc;
 	for (area = ioas_map_first(&ioas->map, 0, ULONG_MAX); area && !rc; area = ioas_map_next(area, ULONG_MAX)) {
 		if (area->state == IOAS_AREA_LIVE)
-			rc = pinned_move_begin(area->pinned, ictx->account_mode, moves);
+			rc = pinned_move_begin(area->pinned, payer, moves);
 		else
 			rc = -EBUSY;
 		cond_resched();
@@ -37,7 +37,7 @@ static int begin_ioas(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, struc
 	return rc;
 }
 
-static int begin_all(struct iommufd_ctx *ictx, struct list_head *moves)
+static int begin_all(struct iommufd_ctx *ictx, struct pin_payer *payer, struct list_head *moves)
 {
 	struct iommufd_object *obj;
 	struct iommufd_ioas *ioas;
@@ -48,7 +48,7 @@ static int begin_all(struct iommufd_ctx *ictx, struct list_head *moves)
 		ioas = iommufd_get_ioas(ictx, id);
 		if (IS_ERR(ioas))
 			continue;
-		rc = begin_ioas(ictx, ioas, moves);
+		rc = begin_ioas(ioas, payer, moves);
 		iommufd_object_put(&ictx->objs, &ioas->obj);
 		if (rc)
 			break;
@@ -68,16 +68,22 @@ int iommufd_ioctl_ioas_change_process(struct iommufd_ucmd *ucmd)
 {
 	struct iommu_ioas_change_process *cmd = ucmd->cmd;
 	struct iommufd_ctx *ictx = ucmd->ictx;
+	struct pin_payer *payer;
 	LIST_HEAD(moves);
 	int rc;
 
 	if (cmd->__reserved)
 		return -EOPNOTSUPP;
+	payer = iommufd_ctx_payer(ictx);
+	if (IS_ERR(payer))
+		return PTR_ERR(payer);
 	rc = mutex_lock_killable(&ictx->change_lock);
 	if (rc)
-		return rc;
-	rc = begin_all(ictx, &moves);
+		goto out;
+	rc = begin_all(ictx, payer, &moves);
 	pinned_move_end(&moves, !rc);
 	mutex_unlock(&ictx->change_lock);
+out:
+	pin_payer_put(payer);
 	return rc;
 }

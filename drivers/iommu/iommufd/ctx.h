@@ -7,11 +7,12 @@
 
 #include <linux/minmax.h>
 #include <linux/mutex.h>
+#include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/xarray.h>
 
 #include "object.h"
-#include "pin_account.h"
+#include "pin_payer.h"
 
 struct file;
 
@@ -23,6 +24,8 @@ struct file;
  * @groups_lock: covers @groups and the reference counts of what is in it
  * @change_lock: one IOMMU_IOAS_CHANGE_PROCESS at a time
  * @account_mode: whose limit pinned pages count against; fixed once there is an object
+ * @payer: who mapped last, and very likely maps next; NULL in the beginning; covered by @payer_lock
+ * @payer_lock: covers @payer
  * @vfio_ioas_id: IOAS that IOMMU_VFIO_IOAS named last, 0 for none; it may be gone
  * @vfio_groups: how many groups of VFIO have it for their container; covered by @groups_lock
  * @vfio_noiommu: their devices have no IOMMU; covered by @groups_lock
@@ -34,6 +37,8 @@ struct iommufd_ctx {
 	struct mutex groups_lock;	/* groups and their reference counts, and VFIO's */
 	struct mutex change_lock;	/* who is about to pay */
 	enum pin_account_mode account_mode;
+	struct pin_payer *payer;
+	spinlock_t payer_lock;	/* payer */
 	u32 vfio_ioas_id;
 	unsigned int vfio_groups;
 	bool vfio_noiommu;
@@ -66,5 +71,7 @@ static inline int iommufd_ucmd_respond(struct iommufd_ucmd *ucmd, size_t len)
 }
 
 void iommufd_ctx_init(struct iommufd_ctx *ictx);
+void iommufd_ctx_cleanup(struct iommufd_ctx *ictx);
+struct pin_payer *iommufd_ctx_payer(struct iommufd_ctx *ictx);
 
 #endif

@@ -291,12 +291,15 @@ static unsigned long auto_alignment(unsigned long memory, unsigned long length)
  * @flags: IOMMU_IOAS_MAP_*
  * @memory: address of the memory behind the first byte, as far as larger leaves depend on its alignment; 0 for any
  * @iova: field in @ucmd->cmd, in with a fixed IOVA and out without
+ * @pin: pin the pages before anything else, as in ioas_map_begin()
+ *
+ * The user is told before a device sees the memory, and no lock is held while that is done.
  *
  * Return: 0; -EOVERFLOW if a fixed range wraps; -EFAULT, with nothing mapped, also if the user cannot be told; and as
- * ioas_map_begin().
+ * ioas_map_begin() and ioas_map_commit().
  */
 int iommufd_map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct ioas_area *areas,
-		      u32 flags, unsigned long memory, u64 *iova)
+		      u32 flags, unsigned long memory, u64 *iova, bool pin)
 {
 	unsigned long length = ioas_areas_length(areas);
 	unsigned long start = *iova, align = 0, last;
@@ -308,17 +311,17 @@ int iommufd_map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioa
 		ioas_areas_free(areas);
 		return -EOVERFLOW;
 	}
-	rc = ioas_map_begin(&ioas->map, areas, &start, align);
+	rc = ioas_map_begin(&ioas->map, areas, &start, align, pin);
 	if (rc)
 		return rc;
 
 	*iova = start;
 	rc = iommufd_ucmd_respond(ucmd, size);
-	if (rc)
+	if (rc) {
 		ioas_map_abort(&ioas->map, areas);
-	else
-		ioas_map_commit(&ioas->map, areas);
-	return rc;
+		return rc;
+	}
+	return ioas_map_commit(&ioas->map, areas);
 }
 
 /**
@@ -332,30 +335,35 @@ int iommufd_map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioa
  * @flags: IOMMU_IOAS_MAP_*
  * @memory: as in iommufd_map_areas()
  * @iova: as in iommufd_map_areas()
+ * @pin: as in iommufd_map_areas()
  *
- * Return: as iommufd_map_areas(); -ENOMEM.
+ * Return: as iommufd_map_areas().
  */
 int iommufd_map_pinned(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct pinned *p, u64 byte,
-		       unsigned long length, u32 flags, unsigned long memory, u64 *iova)
+		       unsigned long length, u32 flags, unsigned long memory, u64 *iova, bool pin)
 {
 	struct ioas_area *area = ioas_area_create(p, byte, length, map_flags_to_prot(flags));
 
-	if (IS_ERR(area))
-		return PTR_ERR(area);
-	return iommufd_map_areas(ucmd, size, ioas, area, flags, memory, iova);
+	return iommufd_map_areas(ucmd, size, ioas, area, flags, memory, iova, pin);
 }
 
-/* Memory of the calling process, or what it has mapped of a device */
-static struct pinned *open_memory(unsigned long uaddr, unsigned long npages, bool writable, enum pin_account_mode mode)
+/* A source of the calling process's memory */
+static struct pinned *open_memory(struct iommufd_ctx *ictx, unsigned long uaddr, unsigned long npages, bool writable)
+{
+	struct pin_payer *payer = iommufd_ctx_payer(ictx);
+
+	return IS_ERR(payer) ? ERR_CAST(payer) : pinned_alloc_user(uaddr, npages, writable, payer);
+}
+
+/* A source of what the calling process has mapped of a device; NULL if it is no such memory */
+static struct pinned *open_device_memory(unsigned long uaddr, unsigned long npages, bool writable)
 {
 	unsigned long first;
 	struct dma_buf *dmabuf = pin_dmabuf_find(uaddr, npages, writable, &first);
 	struct pinned *p;
 
-	if (IS_ERR(dmabuf))
+	if (IS_ERR_OR_NULL(dmabuf))
 		return ERR_CAST(dmabuf);
-	if (!dmabuf)
-		return pinned_alloc_user(uaddr, npages, writable, mode);
 	p = pinned_alloc_dmabuf(dmabuf, first, npages, writable);
 	dma_buf_put(dmabuf);
 	return p;
@@ -369,31 +377,48 @@ static struct pinned *open_memory(unsigned long uaddr, unsigned long npages, boo
  * @user_va: user address of the first byte
  * @length: bytes, below 2^64 - 1
  * @flags: IOMMU_IOAS_MAP_*
- * @mode: whose limit the pages count against
  * @iova: as in iommufd_map_areas()
  *
  * What a process has mapped of a device can be mapped as well, if the driver takes part. It is a dma-buf then, counts
- * against no limit, and goes when the driver takes it back.
+ * against no limit, and goes when the driver takes it back. It cannot be pinned, so where that is done anyway nobody
+ * asks beforehand.
  *
- * Return: as iommufd_map_pinned(); -EINVAL for a length of 0; -EOVERFLOW if the memory wraps; -EFAULT if it begins
- * with that of a device but does not lie in one mapping of it, or the process may not access it that way; -ENODEV if
- * the device does not answer there now; -ENFILE.
+ * Return: as iommufd_map_pinned(); -ENOMEM; -EINVAL for a length of 0; -EOVERFLOW if the memory wraps; -EFAULT if it
+ * begins with that of a device but does not lie in one mapping of it, or the process may not access it that way;
+ * -ENODEV if the device does not answer there now; -ENFILE.
  */
 int iommufd_map_user(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, u64 user_va, u64 length,
-		     u32 flags, enum pin_account_mode mode, u64 *iova)
+		     u32 flags, u64 *iova)
 {
+	bool writable = flags & IOMMU_IOAS_MAP_WRITEABLE;
+	bool pin = ioas_map_has_domain(&ioas->map);
 	unsigned long uaddr = user_va & PAGE_MASK;
-	unsigned long last;
-	struct pinned *p;
+	unsigned long last, npages;
+	struct pinned *p = NULL;
+	int rc = 0;
 
 	if (!length)
 		return -EINVAL;
 	if (user_va > ULONG_MAX || check_add_overflow((unsigned long)user_va, (unsigned long)length - 1, &last))
 		return -EOVERFLOW;
-	p = open_memory(uaddr, ((last - uaddr) >> PAGE_SHIFT) + 1, flags & IOMMU_IOAS_MAP_WRITEABLE, mode);
+	npages = ((last - uaddr) >> PAGE_SHIFT) + 1;
+	if (pin) {
+		p = open_memory(ucmd->ictx, uaddr, npages, writable);
+		if (IS_ERR(p))
+			return PTR_ERR(p);
+		rc = iommufd_map_pinned(ucmd, size, ioas, p, user_va - uaddr, length, flags, user_va, iova, true);
+		/* Memory of a device is not there for a pin, and may be more than its process may pin */
+		if (rc != -EFAULT && rc != -ENOMEM)
+			return rc;
+	}
+	p = open_device_memory(uaddr, npages, writable);
+	if (!p && !pin)
+		p = open_memory(ucmd->ictx, uaddr, npages, writable);
 	if (IS_ERR(p))
 		return PTR_ERR(p);
-	return iommufd_map_pinned(ucmd, size, ioas, p, user_va - uaddr, length, flags, user_va, iova);
+	if (!p)
+		return rc;
+	return iommufd_map_pinned(ucmd, size, ioas, p, user_va - uaddr, length, flags, user_va, iova, false);
 }
 
 /**
@@ -438,8 +463,7 @@ int iommufd_ioctl_ioas_map(struct iommufd_ucmd *ucmd)
 	ioas = iommufd_get_ioas(ucmd->ictx, cmd->ioas_id);
 	if (IS_ERR(ioas))
 		return PTR_ERR(ioas);
-	rc = iommufd_map_user(ucmd, sizeof(*cmd), ioas, cmd->user_va, cmd->length, cmd->flags,
-			      ucmd->ictx->account_mode, &cmd->iova);
+	rc = iommufd_map_user(ucmd, sizeof(*cmd), ioas, cmd->user_va, cmd->length, cmd->flags, &cmd->iova);
 	iommufd_object_put(&ucmd->ictx->objs, &ioas->obj);
 	return rc;
 }
@@ -494,7 +518,8 @@ int iommufd_ioctl_ioas_copy(struct iommufd_ucmd *ucmd)
 		return PTR_ERR(dst);
 	}
 	/* The source was placed to suit its memory, so its address tells what suits the copy */
-	rc = iommufd_map_areas(ucmd, sizeof(*cmd), dst, areas, cmd->flags, cmd->src_iova, &cmd->dst_iova);
+	rc = iommufd_map_areas(ucmd, sizeof(*cmd), dst, areas, cmd->flags, cmd->src_iova, &cmd->dst_iova,
+			       ioas_map_has_domain(&dst->map));
 	iommufd_object_put(&ucmd->ictx->objs, &dst->obj);
 	return rc;
 }

@@ -45,11 +45,11 @@ int iommufd_ioas_copy_ranges(struct iommufd_ioas *ioas, struct iommu_iova_range 
 
 int iommufd_map_flags_check(u32 flags, u64 iova, u64 length);
 int iommufd_map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct ioas_area *areas,
-		      u32 flags, unsigned long memory, u64 *iova);
+		      u32 flags, unsigned long memory, u64 *iova, bool pin);
 int iommufd_map_pinned(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct pinned *p, u64 byte,
-		       unsigned long length, u32 flags, unsigned long memory, u64 *iova);
+		       unsigned long length, u32 flags, unsigned long memory, u64 *iova, bool pin);
 int iommufd_map_user(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, u64 user_va, u64 length,
-		     u32 flags, enum pin_account_mode mode, u64 *iova);
+		     u32 flags, u64 *iova);
 
 int iommufd_ioctl_ioas_alloc(struct iommufd_ucmd *ucmd);
 int iommufd_ioctl_ioas_iova_ranges(struct iommufd_ucmd *ucmd);

@@ -9,8 +9,9 @@
  *
  * This file does not know ids, ioctls or devices.
  *
- * Locking: fill_rwsem for reading while pages are pinned; space.rwsem for the records, for short. A software user is
- * told without any lock held, so it may take its own and may call in here.
+ * Locking: space.rwsem for the records, for short; fill_rwsem while users come and go. No lock of the IOAS is held
+ * while pages are pinned: the busy record keeps the area. A software user is told without any lock held, so it may
+ * take its own and may call in here.
  */
 #include <linux/iommu.h>
 #include <linux/mm.h>
@@ -25,7 +26,8 @@
 /**
  * struct ioas_pin - A range within one area that a software user has pinned or is copying
  * @node: its addresses, in ioas_map->pins
- * @pages: its pages, linked in the area's source while pinned
+ * @first_page: its first page in the area's source
+ * @last_page: its last page there, inclusive
  * @area: the area
  * @owner: who pinned; NULL for a copy
  * @busy: it goes away or becomes a pin without anybody being asked
@@ -33,7 +35,8 @@
  */
 struct ioas_pin {
 	struct interval_tree_node node;
-	struct interval_tree_node pages;
+	unsigned long first_page;
+	unsigned long last_page;
 	struct ioas_area *area;
 	struct ioas_user *owner;
 	bool busy;
@@ -81,8 +84,8 @@ static int begin_use(struct ioas_map *map, struct ioas_pin *pin, unsigned long i
 		pin->writes = prot & IOMMU_WRITE;
 		pin->node.start = iova;
 		pin->node.last = min(last, area->claim.last);
-		pin->pages.start = source_byte(area, iova) >> PAGE_SHIFT;
-		pin->pages.last = source_byte(area, pin->node.last) >> PAGE_SHIFT;
+		pin->first_page = source_byte(area, iova) >> PAGE_SHIFT;
+		pin->last_page = source_byte(area, pin->node.last) >> PAGE_SHIFT;
 		if (pin->writes)
 			rc = ioas_dirty_mark(map, pin->node.start, pin->node.last);
 	}
@@ -107,11 +110,11 @@ static void end_use(struct ioas_map *map, struct ioas_pin *pin, bool stays)
 /* Fill @pages from what is pinned at @pin; returns how many */
 static unsigned long list_pages(struct ioas_pin *pin, struct page **pages)
 {
-	unsigned long index = pin->pages.start;
+	unsigned long index = pin->first_page;
 	unsigned long pfn, run, done = 0;
 
-	while (index <= pin->pages.last) {
-		run = pinned_run(pin->area->pinned, index, pin->pages.last, &pfn);
+	while (index <= pin->last_page) {
+		run = pinned_run(pin->area->pinned, index, pin->last_page, &pfn);
 		if (!run)
 			break;
 		index += run;
@@ -124,7 +127,7 @@ static unsigned long list_pages(struct ioas_pin *pin, struct page **pages)
 static int pin_part(struct ioas_map *map, struct ioas_user *user, unsigned long *iova, unsigned long last, int prot,
 		    struct page ***pages)
 {
-	struct ioas_pin *pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
+	struct ioas_pin *pin = kmalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
 	int rc;
 
 	if (!pin)
@@ -133,7 +136,7 @@ static int pin_part(struct ioas_map *map, struct ioas_user *user, unsigned long 
 	rc = begin_use(map, pin, *iova, last, prot);
 	if (rc)
 		goto err_free;
-	rc = pinned_acquire(pin->area->pinned, &pin->pages);
+	rc = pinned_acquire(pin->area->pinned, pin->first_page, pin->last_page);
 	if (rc) {
 		end_use(map, pin, false);
 		goto err_free;
@@ -189,7 +192,7 @@ bool ioas_access_unpin(struct ioas_map *map, struct ioas_user *user, unsigned lo
 		if (!pin)
 			return false;
 		end = pin->node.last;
-		pinned_release(pin->area->pinned, &pin->pages);
+		pinned_release(pin->area->pinned, pin->first_page, pin->last_page);
 		end_use(map, pin, false);
 		kfree(pin);
 		iova = end + 1;
@@ -215,14 +218,10 @@ int ioas_access_pin(struct ioas_map *map, struct ioas_user *user, unsigned long 
 	unsigned long pos = iova;
 	int rc;
 
-	rc = down_read_killable(&map->fill_rwsem);
-	if (rc)
-		return rc;
 	do {
 		rc = pin_part(map, user, &pos, last, prot, pages ? &pages : NULL);
 		cond_resched();
 	} while (!rc && pos - 1 != last);
-	up_read(&map->fill_rwsem);
 	if (rc && pos != iova)
 		WARN_ON(!ioas_access_unpin(map, user, iova, pos - 1));
 	return rc;
@@ -511,25 +510,38 @@ int ioas_access_mark_dirty(struct ioas_map *map, unsigned long start, unsigned l
 }
 
 /**
- * ioas_access_cut() - An area is about to end at an address where it went on
+ * ioas_access_can_cut() - May an area end at an address where it goes on?
  * @map: IOAS, @map->space.rwsem held for writing
- * @area: the area; becomes the part below
- * @upper: the part above
- * @iova: first IOVA of @upper
+ * @area: the area
+ * @iova: where it is to be cut
  *
- * Return: 0; -EBUSY if a software user has pinned across @iova or is pinning or copying.
+ * Return: false if a software user has pinned across @iova or is pinning or copying.
  */
-int ioas_access_cut(struct ioas_map *map, struct ioas_area *area, struct ioas_area *upper, unsigned long iova)
+bool ioas_access_can_cut(struct ioas_map *map, struct ioas_area *area, unsigned long iova)
 {
 	unsigned long start = area->claim.start;
 	unsigned long last = area->claim.last;
 	struct ioas_pin *pin;
 
-	lockdep_assert_held_write(&map->space.rwsem);
 	for (pin = first_pin(map, start, last); pin; pin = next_pin(pin, start, last))
 		if (pin->busy || (pin->node.start < iova && pin->node.last >= iova))
-			return -EBUSY;
+			return false;
+	return true;
+}
+
+/**
+ * ioas_access_cut() - An area ends at an address where it went on
+ * @map: IOAS, @map->space.rwsem held for writing
+ * @area: the area, which ioas_access_can_cut() said may be cut; becomes the part below
+ * @upper: the part above
+ * @iova: first IOVA of @upper
+ */
+void ioas_access_cut(struct ioas_map *map, struct ioas_area *area, struct ioas_area *upper, unsigned long iova)
+{
+	unsigned long last = area->claim.last;
+	struct ioas_pin *pin;
+
+	lockdep_assert_held_write(&map->space.rwsem);
 	for (pin = first_pin(map, iova, last); pin; pin = next_pin(pin, iova, last))
 		pin->area = upper;
-	return 0;
 }

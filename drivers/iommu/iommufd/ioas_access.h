@@ -40,6 +40,7 @@ bool ioas_access_pins_pages(struct ioas_map *map);
 bool ioas_access_pinned(struct ioas_map *map, unsigned long start, unsigned long last);
 int ioas_access_expel(struct ioas_map *map, unsigned long start, unsigned long last);
 int ioas_access_mark_dirty(struct ioas_map *map, unsigned long start, unsigned long last);
-int ioas_access_cut(struct ioas_map *map, struct ioas_area *area, struct ioas_area *upper, unsigned long iova);
+bool ioas_access_can_cut(struct ioas_map *map, struct ioas_area *area, unsigned long iova);
+void ioas_access_cut(struct ioas_map *map, struct ioas_area *area, struct ioas_area *upper, unsigned long iova);
 
 #endif

@@ -7,8 +7,9 @@
  *
  * This file does not know ids, ioctls or devices.
  *
- * Locking: fill_rwsem is held for writing from beginning to end: there is no area that is only half mapped then.
- * Inside it space.rwsem, for short.
+ * Locking: fill_rwsem is held for writing while a domain comes or goes: an area that is only half mapped then belongs
+ * to a map call, which puts it into all domains itself. Inside it space.rwsem, for short. What the first domain is
+ * going to need is pinned before, without any lock.
  */
 #include <linux/iommu.h>
 #include <linux/mm.h>
@@ -121,12 +122,62 @@ static void drain_domain(struct ioas_map *map, struct ioas_domain *dom, struct i
 {
 	struct ioas_area *area;
 
-	for (area = ioas_map_first(map, 0, ULONG_MAX); area != end; area = ioas_map_next(area, ULONG_MAX)) {
+	for (area = ioas_map_next_settled(map, NULL); area != end; area = ioas_map_next_settled(map, area)) {
 		ioas_unfill(dom->domain, area->claim.start, area->pinned, ioas_area_length(area));
 		if (pinned)
-			pinned_release(area->pinned, &area->user);
+			ioas_area_unpin(area);
 		cond_resched();
 	}
+}
+
+/* Put all areas into a domain; @pin: pin them for it */
+static int fill_domain(struct ioas_map *map, struct ioas_domain *dom, bool pin)
+{
+	struct ioas_area *area;
+	int rc = 0;
+
+	for (area = ioas_map_next_settled(map, NULL); area; area = ioas_map_next_settled(map, area)) {
+		if (pin)
+			rc = ioas_area_pin(area);
+		if (rc)
+			break;
+		rc = ioas_domain_fill(map, dom, area);
+		if (rc) {
+			if (pin)
+				ioas_area_unpin(area);
+			break;
+		}
+		cond_resched();
+	}
+	if (rc)
+		drain_domain(map, dom, area, pin);
+	return rc;
+}
+
+static int add_domain(struct ioas_map *map, struct ioas_domain *dom)
+{
+	bool first = list_empty(&map->domains);
+	int rc;
+
+	lockdep_assert_held_write(&map->fill_rwsem);
+	list_add_tail(&dom->entry, &map->domains);
+	/* What devices wrote is not known afterwards either, so it stays like this when the domain goes */
+	map->dirty.by_device = true;
+	rc = constrain(map, dom);
+	if (rc)
+		goto err_list;
+	rc = fill_domain(map, dom, first);
+	if (rc)
+		goto err_constraint;
+	return 0;
+
+err_constraint:
+	list_del(&dom->entry);
+	unconstrain(map, dom);
+	return rc;
+err_list:
+	list_del(&dom->entry);
+	return rc;
 }
 
 /**
@@ -141,44 +192,12 @@ static void drain_domain(struct ioas_map *map, struct ioas_domain *dom, struct i
  */
 int ioas_map_add_domain(struct ioas_map *map, struct ioas_domain *dom)
 {
-	struct ioas_area *area;
-	bool first;
 	int rc;
 
 	rc = down_write_killable(&map->fill_rwsem);
 	if (rc)
 		return rc;
-	first = list_empty(&map->domains);
-	list_add_tail(&dom->entry, &map->domains);
-	/* What devices wrote is not known afterwards either, so it stays like this when the domain goes */
-	map->dirty.by_device = true;
-	rc = constrain(map, dom);
-	if (rc)
-		goto err_list;
-
-	for (area = ioas_map_first(map, 0, ULONG_MAX); area; area = ioas_map_next(area, ULONG_MAX)) {
-		if (first)
-			rc = pinned_acquire(area->pinned, &area->user);
-		if (rc)
-			break;
-		rc = ioas_domain_fill(map, dom, area);
-		if (rc) {
-			if (first)
-				pinned_release(area->pinned, &area->user);
-			break;
-		}
-		cond_resched();
-	}
-	if (rc) {
-		drain_domain(map, dom, area, first);
-		list_del(&dom->entry);
-		unconstrain(map, dom);
-	}
-	up_write(&map->fill_rwsem);
-	return rc;
-
-err_list:
-	list_del(&dom->entry);
+	rc = add_domain(map, dom);
 	up_write(&map->fill_rwsem);
 	return rc;
 }

@@ -25,6 +25,7 @@ static struct pinned *open_source(struct iommufd_ctx *ictx, struct iommu_ioas_ma
 	unsigned long last = (cmd->start + cmd->length - 1) >> PAGE_SHIFT;
 	bool writable = cmd->flags & IOMMU_IOAS_MAP_WRITEABLE;
 	struct dma_buf *dmabuf = dma_buf_get(cmd->fd);
+	struct pin_payer *payer;
 	struct pinned *p;
 	struct file *file;
 
@@ -36,7 +37,8 @@ static struct pinned *open_source(struct iommufd_ctx *ictx, struct iommu_ioas_ma
 	file = fget(cmd->fd);
 	if (!file)
 		return ERR_PTR(-EBADF);
-	p = pinned_alloc_file(file, first, last - first + 1, writable, ictx->account_mode);
+	payer = iommufd_ctx_payer(ictx);
+	p = IS_ERR(payer) ? ERR_CAST(payer) : pinned_alloc_file(file, first, last - first + 1, writable, payer);
 	fput(file);
 	return p;
 }
@@ -55,7 +57,7 @@ static int map_file(struct iommufd_ucmd *ucmd, struct iommufd_ioas *ioas)
 	if (IS_ERR(p))
 		return PTR_ERR(p);
 	return iommufd_map_pinned(ucmd, sizeof(*cmd), ioas, p, offset_in_page(cmd->start), cmd->length, cmd->flags,
-				  cmd->start, &cmd->iova);
+				  cmd->start, &cmd->iova, ioas_map_has_domain(&ioas->map));
 }
 
 /**

@@ -2,7 +2,7 @@
 /*
  * ioas_map - area transactions: map, copy, cut, unmap
  *
- * Mapping is begun (addresses claimed, pages pinned, every domain filled) and then committed or aborted; in between
+ * Mapping is begun (addresses claimed, pages pinned) and then committed (every domain filled) or aborted; in between
  * the caller tells the user the address. What is mapped in one go is a chain of areas that lie side by side: one for
  * memory of the process, as many as the source has for a copy. Unmapping first decides, for the whole range and
  * without changing anything, whether it can be done; then software users let go of it; from then on it cannot fail.
@@ -10,9 +10,11 @@
  *
  * This file does not know ids, ioctls or devices.
  *
- * Locking: fill_rwsem is outermost. map and unmap hold it for reading, so that a domain that is added sees finished
- * areas only; space.rwsem is taken inside it, for short, and never while pages are pinned or domains filled. No lock
- * is held while software users are told.
+ * Locking: fill_rwsem is outermost. map and unmap hold it for reading while they fill domains or take out;
+ * space.rwsem is taken inside it, for short, and never while pages are pinned or domains filled. No lock at all is
+ * held while a map call pins pages or writes to its caller, for the caller's memory may take its time: until the
+ * areas are committed they are nobody else's, and a domain that comes or goes meanwhile leaves them to that call. No
+ * lock is held while software users are told, either.
  */
 #include <linux/err.h>
 #include <linux/iommu.h>
@@ -88,6 +90,44 @@ struct ioas_area *ioas_map_next(struct ioas_area *area, unsigned long last)
 	return to_area(iova_space_next(&area->claim, last));
 }
 
+/**
+ * ioas_map_next_settled() - Next area that is not being mapped
+ * @map: IOAS, @map->fill_rwsem held for writing, so that such areas stay
+ * @area: the one before it, or NULL for the first
+ *
+ * Return: the area, or NULL.
+ */
+struct ioas_area *ioas_map_next_settled(struct ioas_map *map, struct ioas_area *area)
+{
+	lockdep_assert_held_write(&map->fill_rwsem);
+	down_read(&map->space.rwsem);
+	do
+		area = area ? ioas_map_next(area, ULONG_MAX) : ioas_map_first(map, 0, ULONG_MAX);
+	while (area && area->state == IOAS_AREA_FILLING);
+	up_read(&map->space.rwsem);
+	return area;
+}
+
+/**
+ * ioas_area_pin() - Pin the pages of an area
+ * @area: area, not pinned by this
+ *
+ * Return: 0, or -errno of pinned_acquire().
+ */
+int ioas_area_pin(struct ioas_area *area)
+{
+	return pinned_acquire(area->pinned, ioas_area_index(area), ioas_area_last_index(area));
+}
+
+/**
+ * ioas_area_unpin() - Undo ioas_area_pin()
+ * @area: area that is in no domain
+ */
+void ioas_area_unpin(struct ioas_area *area)
+{
+	pinned_release(area->pinned, ioas_area_index(area), ioas_area_last_index(area));
+}
+
 /* Take an area out of the domains from the first up to @end (exclusive; the list head for all of them) */
 static void unfill_domains(struct ioas_map *map, struct ioas_area *area, struct list_head *end)
 {
@@ -100,35 +140,29 @@ static void unfill_domains(struct ioas_map *map, struct ioas_area *area, struct 
 	}
 }
 
-/* Pin the area's pages and put it into every domain; without a domain there is nothing to do */
-static int populate(struct ioas_map *map, struct ioas_area *area)
+/* Put an area that is pinned into every domain */
+static int fill_domains(struct ioas_map *map, struct ioas_area *area)
 {
 	struct ioas_domain *dom;
 	int rc;
 
-	if (list_empty(&map->domains))
-		return 0;
-	rc = pinned_acquire(area->pinned, &area->user);
-	if (rc)
-		return rc;
 	list_for_each_entry(dom, &map->domains, entry) {
 		rc = ioas_domain_fill(map, dom, area);
 		if (rc) {
 			unfill_domains(map, area, &dom->entry);
-			pinned_release(area->pinned, &area->user);
 			return rc;
 		}
 	}
 	return 0;
 }
 
-/* The mirror of populate(): unpin must follow unfill, a device may still be writing */
+/* Take an area that is mapped out of the domains. Unpin must follow unfill: a device may still be writing. */
 static void depopulate(struct ioas_map *map, struct ioas_area *area)
 {
 	if (list_empty(&map->domains))
 		return;
 	unfill_domains(map, area, &map->domains);
-	pinned_release(area->pinned, &area->user);
+	ioas_area_unpin(area);
 }
 
 /**
@@ -153,11 +187,15 @@ unsigned long ioas_areas_length(struct ioas_area *areas)
 void ioas_areas_free(struct ioas_area *areas)
 {
 	struct ioas_area *area;
+	struct pinned *p;
 
 	while ((area = areas)) {
 		areas = area->next;
-		pinned_put(area->pinned);
-		kfree(area);
+		p = area->pinned;
+		/* The one that stands in its source goes with that */
+		if (area != (void *)p->room)
+			kfree(area);
+		pinned_put(p);
 	}
 }
 
@@ -213,64 +251,93 @@ static int claim(struct ioas_map *map, struct ioas_area *areas, unsigned long *i
 	return rc;
 }
 
-/* Take areas out of the domains, up to @end (exclusive; NULL for all), and unpin them */
-static void depopulate_chain(struct ioas_map *map, struct ioas_area *areas, struct ioas_area *end)
+/* Unpin what a map call has pinned */
+static void unpin_chain(struct ioas_area *areas)
 {
-	for (; areas != end; areas = areas->next) {
-		depopulate(map, areas);
+	for (; areas; areas = areas->next) {
+		if (areas->held)
+			ioas_area_unpin(areas);
+		areas->held = false;
 		cond_resched();
 	}
 }
 
-static int populate_chain(struct ioas_map *map, struct ioas_area *areas)
+/* Pin what a map call is going to put into domains */
+static int pin_chain(struct ioas_area *areas)
 {
 	struct ioas_area *area;
 	int rc;
 
 	for (area = areas; area; area = area->next) {
-		rc = populate(map, area);
+		rc = ioas_area_pin(area);
 		if (rc) {
-			depopulate_chain(map, areas, area);
+			unpin_chain(areas);
 			return rc;
 		}
+		area->held = true;
 	}
 	return 0;
 }
 
+static int fill_chain(struct ioas_map *map, struct ioas_area *areas)
+{
+	struct ioas_area *area, *done;
+	int rc;
+
+	for (area = areas; area; area = area->next) {
+		rc = fill_domains(map, area);
+		if (rc)
+			goto err_unfill;
+	}
+	return 0;
+
+err_unfill:
+	for (done = areas; done != area; done = done->next) {
+		unfill_domains(map, done, &map->domains);
+		cond_resched();
+	}
+	return rc;
+}
+
+static struct ioas_area *area_init(struct ioas_area *area, struct pinned *p, u64 byte, unsigned long length, int prot)
+{
+	area->claim.start = 0;
+	area->claim.last = length - 1;
+	area->pinned = p;
+	area->byte = byte;
+	area->next = NULL;
+	area->prot = prot;
+	area->state = IOAS_AREA_FILLING;
+	area->held = false;
+	return area;
+}
+
 /**
- * ioas_area_create() - Make an area that is not mapped yet
- * @p: where its pages come from; the caller's reference becomes the area's, also on failure
+ * ioas_area_create() - Make the first area of a source, not mapped yet
+ * @p: where its pages come from, just made; the caller's reference becomes the area's
  * @byte: offset of the first byte in @p
  * @length: bytes, above 0, not wrapping behind @byte
  * @prot: IOMMU_READ and so on
  *
- * Return: the area, for ioas_map_begin(), or ERR_PTR(-ENOMEM).
+ * Return: the area, for ioas_map_begin().
  */
 struct ioas_area *ioas_area_create(struct pinned *p, u64 byte, unsigned long length, int prot)
 {
-	struct ioas_area *area = kzalloc(sizeof(*area), GFP_KERNEL_ACCOUNT);
-
-	if (!area) {
-		pinned_put(p);
-		return ERR_PTR(-ENOMEM);
-	}
-	area->claim.last = length - 1;
-	area->user.start = byte >> PAGE_SHIFT;
-	area->user.last = (byte + (length - 1)) >> PAGE_SHIFT;
-	area->pinned = p;
-	area->byte = byte;
-	area->prot = prot;
-	area->state = IOAS_AREA_FILLING;
-	return area;
+	BUILD_BUG_ON(sizeof(struct ioas_area) > PINNED_ROOM);
+	return area_init((void *)p->room, p, byte, length, prot);
 }
 
 /* The part of an area that lies in [start, last], as an area of its own on the same source */
 static struct ioas_area *clone_part(struct ioas_area *area, unsigned long start, unsigned long last, int prot)
 {
+	struct ioas_area *clone = kmalloc(sizeof(*clone), GFP_KERNEL_ACCOUNT);
+
+	if (!clone)
+		return NULL;
 	start = max(start, area->claim.start);
 	last = min(last, area->claim.last);
 	pinned_get(area->pinned);
-	return ioas_area_create(area->pinned, area->byte + (start - area->claim.start), last - start + 1, prot);
+	return area_init(clone, area->pinned, area->byte + (start - area->claim.start), last - start + 1, prot);
 }
 
 /**
@@ -305,11 +372,9 @@ struct ioas_area *ioas_map_gather(struct ioas_map *map, unsigned long start, uns
 		if ((prot & IOMMU_WRITE) && !pinned_writable(area->pinned))
 			break;
 		*end = clone_part(area, start, last, prot);
-		if (IS_ERR(*end)) {
-			rc = PTR_ERR(*end);
-			*end = NULL;
+		rc = -ENOMEM;
+		if (!*end)
 			break;
-		}
 		end = &(*end)->next;
 		rc = 0;
 		if (area->claim.last >= last)
@@ -326,53 +391,78 @@ struct ioas_area *ioas_map_gather(struct ioas_map *map, unsigned long start, uns
 }
 
 /**
- * ioas_map_begin() - Map areas side by side, up to the point where only the user must still be told
+ * ioas_map_begin() - Map areas side by side, up to the point where the user must be told
  * @map: IOAS
  * @areas: chain of areas that are not mapped; freed on failure
  * @iova: in: first IOVA, when the user chose it, with room for all areas below 2^64; out: first IOVA, when the kernel
  *	  does
  * @align: 0 when the user chose the IOVA, or what a chosen one must be a multiple of, a power of two
+ * @pin: pin the pages now, as they are needed if there is a domain; ioas_map_commit() finds out whether there is
  *
- * On success @map->fill_rwsem is held for reading until ioas_map_commit() or ioas_map_abort().
+ * Until ioas_map_commit() or ioas_map_abort(), during which no lock is held, the addresses are taken, and nothing is
+ * mapped.
  *
  * Return: 0, or with nothing changed -EINVAL (not aligned, reserved), -EEXIST (overlaps a mapping), -ENOSPC (no
- * room), -ENOMEM, -EFAULT (pages cannot be pinned), -EINTR (the caller is being killed).
+ * room), -ENOMEM, -EFAULT (pages cannot be pinned), -EBUSY (their charges are being moved), -EINTR (the caller is
+ * being killed).
  */
-int ioas_map_begin(struct ioas_map *map, struct ioas_area *areas, unsigned long *iova, unsigned long align)
+int ioas_map_begin(struct ioas_map *map, struct ioas_area *areas, unsigned long *iova, unsigned long align, bool pin)
 {
 	int rc;
 
-	rc = down_read_killable(&map->fill_rwsem);
-	if (rc)
-		goto err_free;
 	rc = claim(map, areas, iova, align);
+	if (rc) {
+		ioas_areas_free(areas);
+		return rc;
+	}
+	rc = pin ? pin_chain(areas) : 0;
 	if (rc)
-		goto err_unlock;
-	rc = populate_chain(map, areas);
-	if (rc)
-		goto err_unclaim;
-	return 0;
-
-err_unclaim:
-	down_write(&map->space.rwsem);
-	unclaim(map, areas, NULL);
-	up_write(&map->space.rwsem);
-err_unlock:
-	up_read(&map->fill_rwsem);
-err_free:
-	ioas_areas_free(areas);
+		ioas_map_abort(map, areas);
 	return rc;
 }
 
-/**
- * ioas_map_commit() - The user knows the address: the areas are there to stay
- * @map: IOAS
- * @areas: what ioas_map_begin() mapped
+/*
+ * Take fill_rwsem for reading with the areas pinned if there is a domain, and not pinned if there is none. Whether
+ * there is one may change as long as the lock is not held, and pages are pinned without it.
  */
-void ioas_map_commit(struct ioas_map *map, struct ioas_area *areas)
+static int lock_pinned(struct ioas_map *map, struct ioas_area *areas)
+{
+	int rc;
+
+	for (;;) {
+		rc = down_read_killable(&map->fill_rwsem);
+		if (rc)
+			return rc;
+		if (ioas_map_has_domain(map) == areas->held)
+			return 0;
+		up_read(&map->fill_rwsem);
+		if (areas->held)
+			unpin_chain(areas);
+		else
+			rc = pin_chain(areas);
+		if (rc)
+			return rc;
+	}
+}
+
+/**
+ * ioas_map_commit() - The user knows the address: let devices see the areas, which are there to stay
+ * @map: IOAS
+ * @areas: what ioas_map_begin() began; as after ioas_map_abort() on failure
+ *
+ * Return: 0, -ENOMEM, -EINTR, or what ioas_map_begin() says of pinning.
+ */
+int ioas_map_commit(struct ioas_map *map, struct ioas_area *areas)
 {
 	struct ioas_area *next;
+	int rc;
 
+	rc = lock_pinned(map, areas);
+	if (rc)
+		goto err_abort;
+	rc = fill_chain(map, areas);
+	if (rc)
+		goto err_unlock;
 	down_write(&map->space.rwsem);
 	for (; areas; areas = next) {
 		next = areas->next;
@@ -381,51 +471,77 @@ void ioas_map_commit(struct ioas_map *map, struct ioas_area *areas)
 	}
 	up_write(&map->space.rwsem);
 	up_read(&map->fill_rwsem);
+	return 0;
+
+err_unlock:
+	up_read(&map->fill_rwsem);
+err_abort:
+	ioas_map_abort(map, areas);
+	return rc;
 }
 
 /**
  * ioas_map_abort() - The user could not be told: as if nothing had been mapped
  * @map: IOAS
- * @areas: what ioas_map_begin() mapped
+ * @areas: what ioas_map_begin() began
  */
 void ioas_map_abort(struct ioas_map *map, struct ioas_area *areas)
 {
-	depopulate_chain(map, areas, NULL);
+	unpin_chain(areas);
 	down_write(&map->space.rwsem);
 	unclaim(map, areas, NULL);
 	up_write(&map->space.rwsem);
-	up_read(&map->fill_rwsem);
 	ioas_areas_free(areas);
+}
+
+/* One range of pages that is pinned becomes two, which together cover the same pages. They may share one. */
+static int cut_pages(struct ioas_area *area, struct ioas_area *upper)
+{
+	unsigned long upper_last = ioas_area_last_index(area);
+	unsigned long last = (upper->byte - 1) >> PAGE_SHIFT;
+	int rc;
+
+	rc = pinned_acquire(area->pinned, ioas_area_index(area), last);
+	if (rc)
+		return rc;
+	rc = pinned_acquire(area->pinned, ioas_area_index(upper), upper_last);
+	if (rc) {
+		pinned_release(area->pinned, ioas_area_index(area), last);
+		return rc;
+	}
+	ioas_area_unpin(area);
+	return 0;
 }
 
 /* Move what belongs to the upper part of an area to @upper, which gets the addresses from @iova on */
 static int cut_area(struct ioas_map *map, struct ioas_area *area, struct ioas_area *upper, unsigned long iova)
 {
 	unsigned long below = iova - area->claim.start;
-	int rc;
+	int rc = 0;
 
 	lockdep_assert_held_write(&map->space.rwsem);
 	if (map->huge_pages || (iova & (map->space.alignment - 1)) || !pinned_has_pages(area->pinned))
 		return -EINVAL;
-	if (area->state != IOAS_AREA_LIVE)
+	if (area->state != IOAS_AREA_LIVE || !ioas_access_can_cut(map, area, iova))
 		return -EBUSY;
-	rc = ioas_access_cut(map, area, upper, iova);
+	area_init(upper, area->pinned, area->byte + below, ioas_area_length(area) - below, area->prot);
+	if (!list_empty(&map->domains))
+		rc = cut_pages(area, upper);
 	if (rc)
 		return rc;
 
+	ioas_access_cut(map, area, upper, iova);
 	pinned_get(area->pinned);
-	upper->pinned = area->pinned;
-	upper->byte = area->byte + below;
-	upper->user.start = upper->byte >> PAGE_SHIFT;
-	upper->user.last = area->user.last;
-	upper->prot = area->prot;
 	upper->state = IOAS_AREA_LIVE;
-	if (list_empty(&map->domains))
-		area->user.last = (upper->byte - 1) >> PAGE_SHIFT;
-	else
-		pinned_split(area->pinned, &area->user, &upper->user, (upper->byte - 1) >> PAGE_SHIFT);
 	iova_space_split(&map->space, &area->claim, &upper->claim, iova);
 	return 0;
+}
+
+static bool area_goes_over(struct ioas_map *map, unsigned long iova)
+{
+	struct ioas_area *area = ioas_map_first(map, iova, iova);
+
+	return area && area->claim.start != iova;
 }
 
 /**
@@ -441,19 +557,27 @@ static int cut_area(struct ioas_map *map, struct ioas_area *area, struct ioas_ar
  */
 int ioas_map_cut(struct ioas_map *map, unsigned long iova)
 {
-	struct ioas_area *upper = kzalloc(sizeof(*upper), GFP_KERNEL_ACCOUNT);
-	struct ioas_area *area;
+	struct ioas_area *upper;
+	bool needed;
 	int rc;
 
+	rc = down_read_killable(&map->space.rwsem);
+	if (rc)
+		return rc;
+	needed = area_goes_over(map, iova);
+	up_read(&map->space.rwsem);
+	if (!needed)
+		return 0;
+
+	upper = kmalloc(sizeof(*upper), GFP_KERNEL_ACCOUNT);
 	if (!upper)
 		return -ENOMEM;
 	rc = down_read_killable(&map->fill_rwsem);
 	if (rc)
 		goto out;
 	down_write(&map->space.rwsem);
-	area = ioas_map_first(map, iova, iova);
-	if (area && area->claim.start != iova) {
-		rc = cut_area(map, area, upper, iova);
+	if (area_goes_over(map, iova)) {
+		rc = cut_area(map, ioas_map_first(map, iova, iova), upper, iova);
 		if (!rc)
 			upper = NULL;
 	}
@@ -470,18 +594,19 @@ out:
  */
 static int begin_drain(struct ioas_map *map, unsigned long start, unsigned long last, struct ioas_area **drained)
 {
+	struct ioas_area *first = ioas_map_first(map, start, last);
 	struct ioas_area *area;
 
 	lockdep_assert_held_write(&map->space.rwsem);
 	*drained = NULL;
-	for (area = ioas_map_first(map, start, last); area; area = ioas_map_next(area, last)) {
+	for (area = first; area; area = ioas_map_next(area, last)) {
 		if (area->claim.start < start || area->claim.last > last)
 			return -ENOENT;
 		if (area->state != IOAS_AREA_LIVE)
 			return -EBUSY;
 		cond_resched();
 	}
-	for (area = ioas_map_first(map, start, last); area; area = ioas_map_next(area, last)) {
+	for (area = first; area; area = ioas_map_next(area, last)) {
 		area->state = IOAS_AREA_DRAINING;
 		area->next = NULL;
 		*drained = area;

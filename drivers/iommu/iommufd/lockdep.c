@@ -12,7 +12,7 @@
  *	        fault->mutex		page requests are given and answered; an attachment ends (not in fill_rwsem)
  *	            mmap_lock		giving them
  *	        space.rwsem		claims and reservations, for short
- *	            pinned->mutex	pages come and go
+ *	            pinned_lock	pages come and go
  *	                mmap_lock	pinning; telling user space what an attach is going to use
  *	        dma_resv		a dma-buf area comes or goes; its exporter takes it back (nothing outside)
  *
@@ -50,10 +50,10 @@ struct lock_order {
 static void take_inner(struct lock_order *order, struct mm_struct *mm)
 {
 	down_write(&order->ioas.map.space.rwsem);
-	mutex_lock(&order->pinned.mutex);
+	pinned_lock(&order->pinned);
 	mmap_write_lock(mm);
 	mmap_write_unlock(mm);
-	mutex_unlock(&order->pinned.mutex);
+	pinned_unlock(&order->pinned);
 	up_write(&order->ioas.map.space.rwsem);
 }
 
@@ -81,7 +81,6 @@ void __init iommufd_lockdep_init(void)
 		iommufd_group_init(&order->igroup);
 		iommufd_fault_init(&order->fault);
 		iommufd_noiommu_init(&order->ndev);
-		pinned_init(&order->pinned, 1);
 		dma_resv_init(&order->resv);
 
 		mutex_lock(&order->ictx.change_lock);

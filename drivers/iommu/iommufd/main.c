@@ -17,6 +17,7 @@
 
 #include "ioctl.h"
 #include "lockdep.h"
+#include "pinned.h"
 
 static int iommufd_fops_open(struct inode *inode, struct file *file)
 {
@@ -38,9 +39,7 @@ static int iommufd_fops_release(struct inode *inode, struct file *file)
 	struct iommufd_ctx *ictx = file->private_data;
 
 	iommufd_objects_destroy(&ictx->objs);
-	WARN_ON(!xa_empty(&ictx->groups));
-	mutex_destroy(&ictx->change_lock);
-	mutex_destroy(&ictx->groups_lock);
+	iommufd_ctx_cleanup(ictx);
 	kfree(ictx);
 	return 0;
 }
@@ -151,13 +150,24 @@ static int __init iommufd_init(void)
 {
 	int rc;
 
+	rc = pinned_cache_create();
+	if (rc)
+		return rc;
 	iommufd_lockdep_init();
 	rc = misc_register(&iommufd_misc);
-	if (rc || !IS_ENABLED(CONFIG_IOMMUFD_VFIO_CONTAINER))
-		return rc;
+	if (rc)
+		goto err_cache;
+	if (!IS_ENABLED(CONFIG_IOMMUFD_VFIO_CONTAINER))
+		return 0;
 	rc = misc_register(&container_misc);
 	if (rc)
-		misc_deregister(&iommufd_misc);
+		goto err_misc;
+	return 0;
+
+err_misc:
+	misc_deregister(&iommufd_misc);
+err_cache:
+	pinned_cache_destroy();
 	return rc;
 }
 
@@ -166,6 +176,7 @@ static void __exit iommufd_exit(void)
 	if (IS_ENABLED(CONFIG_IOMMUFD_VFIO_CONTAINER))
 		misc_deregister(&container_misc);
 	misc_deregister(&iommufd_misc);
+	pinned_cache_destroy();
 }
 
 module_init(iommufd_init);

@@ -28,23 +28,6 @@
 #define COPY_BATCH 16
 
 /**
- * pin_source_open_user() - Make a source of the calling process's memory
- * @source: filled in; a reference on the mm is held until pin_source_close()
- * @uaddr: user address of the first page, page aligned
- * @npages: how many pages
- * @writable: a device may write to them
- */
-void pin_source_open_user(struct pin_source *source, unsigned long uaddr, unsigned long npages, bool writable)
-{
-	mmgrab(current->mm);
-	source->kind = PIN_SOURCE_USER;
-	source->user.mm = current->mm;
-	source->user.uaddr = uaddr;
-	source->npages = npages;
-	source->writable = writable;
-}
-
-/**
  * pin_source_open_file() - Make a source of a file
  * @source: filled in; a reference on the file is held until pin_source_close()
  * @file: file; whether it is that long is found out when pages are pinned
@@ -104,7 +87,6 @@ void pin_source_close(struct pin_source *source)
 {
 	switch (source->kind) {
 	case PIN_SOURCE_USER:
-		mmdrop(source->user.mm);
 		break;
 	case PIN_SOURCE_FILE:
 		pin_file_close(source->file.file, source->writable);

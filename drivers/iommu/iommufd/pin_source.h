@@ -48,7 +48,24 @@ struct pin_source {
 	};
 };
 
-void pin_source_open_user(struct pin_source *source, unsigned long uaddr, unsigned long npages, bool writable);
+/**
+ * pin_source_open_user() - Make a source of a process's memory
+ * @source: filled in; need not be closed
+ * @mm: address space; the caller keeps it
+ * @uaddr: user address of the first page, page aligned
+ * @npages: how many pages
+ * @writable: a device may write to them
+ */
+static inline void pin_source_open_user(struct pin_source *source, struct mm_struct *mm, unsigned long uaddr,
+					unsigned long npages, bool writable)
+{
+	source->kind = PIN_SOURCE_USER;
+	source->writable = writable;
+	source->npages = npages;
+	source->user.mm = mm;
+	source->user.uaddr = uaddr;
+}
+
 int pin_source_open_file(struct pin_source *source, struct file *file, pgoff_t first, unsigned long npages,
 			 bool writable);
 int pin_source_open_dmabuf(struct pin_source *source, struct dma_buf *dmabuf, unsigned long first,

@@ -2,58 +2,223 @@
 /*
  * pinned - one source of pages, shared by all who use them
  *
- * A page is pinned, charged and in the store if and only if a user range covers it, and then exactly once, however
- * many ranges do. Acquiring a range pins only the holes that the others leave; releasing it unpins only what nobody
- * else covers.
+ * A page is pinned, charged and in the store if and only if a user covers it, and then exactly once, however many do.
+ * A user is a range of pages and nothing else: two that cover the same range are the same one, twice. Acquiring a
+ * range pins only the holes that the others leave; releasing it unpins only what nobody else covers.
+ *
+ * Most sources have one user, which covers all of them, and are one run of physically contiguous pages. For these a
+ * counter and a PFN say everything, and nothing is allocated. What others need has an object of its own, made when it
+ * is needed and kept as long as the source.
  *
  * This file knows neither IOVAs nor domains.
  *
- * Locking: p->mutex covers users and store. mmap_lock of the source's process is taken inside it.
+ * Locking: pinned_lock() covers users and store. mmap_lock of the source's process is taken inside it. It is one bit,
+ * as there may be a million sources; whoever waits for it waits in a queue that the kernel has for such bits.
  */
 #include <linux/err.h>
 #include <linux/highmem.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/page_run.h>
+#include <linux/rbtree_augmented.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
+#include <linux/xarray.h>
 
 #include "itree_hole.h"
 #include "pin_dmabuf.h"
+#include "pin_payer.h"
 #include "pinned.h"
+
+/* Bits of pinned->state; all but the first two never change */
+#define LOCKED		0	/* pinned_lock() */
+#define MOVING		1	/* another process is about to pay; covered by pinned_lock() */
+#define WRITABLE	2	/* a device may write to it */
+#define IS_FILE		3
+#define IS_DMABUF	4
+#define NPAGES_SHIFT	5
+
+/**
+ * struct pinned_more - What a source has that is shared, scattered or no memory of a process
+ * @users: struct pinned_user, ranges that are not the whole source
+ * @store: PFNs of the pages that users cover
+ * @source: where the pages come from, unless it is memory of a process
+ */
+struct pinned_more {
+	struct rb_root_cached users;
+	struct pin_store store;
+	struct pin_source source;
+};
+
+/**
+ * struct pinned_user - A range of pages that must be pinned now
+ * @node: the range
+ * @times: by how many users
+ */
+struct pinned_user {
+	struct interval_tree_node node;
+	unsigned int times;
+};
 
 /**
  * struct pinned_move - A source between the process that pays and the one that is going to
  * @entry: in the list of those that go together
  * @p: the source, referenced
- * @account: who is going to pay
+ * @payer: who is going to pay
  * @npages: how many pages it has been charged
  * @same_limit: they count against the same limit, so none is counted twice
  */
 struct pinned_move {
 	struct list_head entry;
 	struct pinned *p;
-	struct pin_account account;
+	struct pin_payer *payer;
 	unsigned long npages;
 	bool same_limit;
 };
 
-/* Runs handled in one go where there is no memory for a larger batch */
+/*
+ * Runs handled in one go where there is no memory for a larger batch. Arrays of them are not initialized, as most
+ * sources have one.
+ */
 #define SMALL_BATCH 16
 
 /* Pages asked for in one go at most, whatever memory there is: the fewer, the more often batches meet */
 unsigned long pinned_max_batch = ULONG_MAX;
 
+static struct kmem_cache *pinned_cache;
+
+#ifdef CONFIG_LOCKDEP
+static struct lock_class_key pinned_lock_key;
+static struct lockdep_map pinned_lock_map = STATIC_LOCKDEP_MAP_INIT("pinned_lock", &pinned_lock_key);
+#endif
+
 /**
- * pinned_init() - Set up what does not depend on where pages come from
- * @p: zeroed structure
- * @npages: how many pages the source has
+ * pinned_lock() - Keep what is pinned of a source from changing
+ * @p: pinned source
  */
-void pinned_init(struct pinned *p, unsigned long npages)
+void pinned_lock(struct pinned *p)
 {
+	lock_map_acquire(&pinned_lock_map);
+	wait_on_bit_lock(&p->state, LOCKED, TASK_UNINTERRUPTIBLE);
+}
+
+static int pinned_lock_killable(struct pinned *p)
+{
+	int rc;
+
+	lock_map_acquire(&pinned_lock_map);
+	rc = wait_on_bit_lock(&p->state, LOCKED, TASK_KILLABLE);
+	if (rc)
+		lock_map_release(&pinned_lock_map);
+	return rc ? -EINTR : 0;
+}
+
+/**
+ * pinned_unlock() - Undo pinned_lock()
+ * @p: pinned source
+ */
+void pinned_unlock(struct pinned *p)
+{
+	lock_map_release(&pinned_lock_map);
+	clear_and_wake_up_bit(LOCKED, &p->state);
+}
+
+static unsigned long pinned_npages(struct pinned *p)
+{
+	return p->state >> NPAGES_SHIFT;
+}
+
+static bool is_run(struct pinned *p)
+{
+	return xa_is_value(READ_ONCE(p->more));
+}
+
+static struct pinned_more *to_more(struct pinned *p)
+{
+	return is_run(p) ? NULL : p->more;
+}
+
+static struct rb_root_cached *no_users(void)
+{
+	static struct rb_root_cached empty = RB_ROOT_CACHED;
+
+	return &empty;
+}
+
+/* Ranges that are not the whole source */
+static struct rb_root_cached *users_of(struct pinned *p)
+{
+	struct pinned_more *more = to_more(p);
+
+	return more ? &more->users : no_users();
+}
+
+/* Where pages come from; @user is filled in for memory of a process, whose source is not kept anywhere */
+static struct pin_source *source_of(struct pinned *p, struct pin_source *user)
+{
+	if (p->state & (BIT(IS_FILE) | BIT(IS_DMABUF)))
+		return &to_more(p)->source;
+	pin_source_open_user(user, p->payer->account.mm, p->uaddr, pinned_npages(p), pinned_writable(p));
+	return user;
+}
+
+static struct pinned_more *create_more(unsigned long npages)
+{
+	struct pinned_more *more = kmalloc(sizeof(*more), GFP_KERNEL_ACCOUNT);
+
+	if (!more)
+		return NULL;
+	more->users = RB_ROOT_CACHED;
+	pin_store_init(&more->store, npages);
+	return more;
+}
+
+static void free_more(struct pinned_more *more)
+{
+	pin_store_destroy(&more->store);
+	kfree(more);
+}
+
+/* The rest of what a source may have, made if it is not there yet. What is pinned does not change. */
+static struct pinned_more *need_more(struct pinned *p)
+{
+	struct pinned_more *more = to_more(p);
+	struct page_run run;
+
+	if (more)
+		return more;
+	more = create_more(pinned_npages(p));
+	if (!more)
+		return NULL;
+	if (is_run(p)) {
+		run.pfn = xa_to_value(p->more);
+		run.npages = pinned_npages(p);
+		if (pin_store_put(&more->store, 0, &run, 1)) {
+			free_more(more);
+			return NULL;
+		}
+	}
+	/* Some who look for a run do so without the lock */
+	smp_store_release(&p->more, more);
+	return more;
+}
+
+static struct pinned *create(unsigned long npages, bool writable, unsigned long kind, struct pin_payer *payer)
+{
+	struct pinned *p = kmem_cache_alloc(pinned_cache, GFP_KERNEL);
+
+	if (!p)
+		return NULL;
 	refcount_set(&p->refs, 1);
-	mutex_init(&p->mutex);
-	p->users = RB_ROOT_CACHED;
-	pin_store_init(&p->store, npages);
+	p->wholes = 0;
+	p->state = npages << NPAGES_SHIFT | kind;
+	if (writable)
+		p->state |= BIT(WRITABLE);
+	p->uaddr = 0;
+	p->payer = payer;
+	p->more = NULL;
+	return p;
 }
 
 /**
@@ -61,22 +226,44 @@ void pinned_init(struct pinned *p, unsigned long npages)
  * @uaddr: user address of the first page, page aligned
  * @npages: how many pages
  * @writable: a device may write to them
- * @mode: whose limit they count against
+ * @payer: the calling process; the caller's reference is taken over, also on failure
  *
  * Nothing is pinned yet.
  *
  * Return: the source with one reference, or ERR_PTR(-ENOMEM).
  */
-struct pinned *pinned_alloc_user(unsigned long uaddr, unsigned long npages, bool writable, enum pin_account_mode mode)
+struct pinned *pinned_alloc_user(unsigned long uaddr, unsigned long npages, bool writable, struct pin_payer *payer)
 {
-	struct pinned *p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
+	struct pinned *p = create(npages, writable, 0, payer);
 
-	if (!p)
+	if (!p) {
+		pin_payer_put(payer);
 		return ERR_PTR(-ENOMEM);
-	pinned_init(p, npages);
-	pin_source_open_user(&p->source, uaddr, npages, writable);
-	pin_account_open(&p->account, mode);
+	}
+	p->uaddr = uaddr;
 	return p;
+}
+
+/* A source that needs more from the beginning; @payer is taken over */
+static struct pinned *create_other(unsigned long npages, bool writable, unsigned long kind, struct pin_payer *payer)
+{
+	struct pinned *p = create(npages, writable, kind, payer);
+
+	if (p)
+		p->more = create_more(npages);
+	if (p && p->more)
+		return p;
+	if (p)
+		kmem_cache_free(pinned_cache, p);
+	pin_payer_put(payer);
+	return NULL;
+}
+
+static void free_other(struct pinned *p)
+{
+	free_more(p->more);
+	pin_payer_put(p->payer);
+	kmem_cache_free(pinned_cache, p);
 }
 
 /**
@@ -85,27 +272,25 @@ struct pinned *pinned_alloc_user(unsigned long uaddr, unsigned long npages, bool
  * @first: page of the file that is page index 0
  * @npages: how many pages
  * @writable: a device may write to them
- * @mode: whose limit they count against; the calling process pays
+ * @payer: who pays; the caller's reference is taken over, also on failure
  *
  * Nothing is pinned yet, and nobody looked whether the file is that long.
  *
  * Return: the source with one reference, or ERR_PTR: -ENOMEM; -EINVAL and -EPERM as pin_source_open_file().
  */
 struct pinned *pinned_alloc_file(struct file *file, pgoff_t first, unsigned long npages, bool writable,
-				 enum pin_account_mode mode)
+				 struct pin_payer *payer)
 {
-	struct pinned *p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
+	struct pinned *p = create_other(npages, writable, BIT(IS_FILE), payer);
 	int rc;
 
 	if (!p)
 		return ERR_PTR(-ENOMEM);
-	rc = pin_source_open_file(&p->source, file, first, npages, writable);
+	rc = pin_source_open_file(&to_more(p)->source, file, first, npages, writable);
 	if (rc) {
-		kfree(p);
+		free_other(p);
 		return ERR_PTR(rc);
 	}
-	pinned_init(p, npages);
-	pin_account_open(&p->account, mode);
 	return p;
 }
 
@@ -122,18 +307,16 @@ struct pinned *pinned_alloc_file(struct file *file, pgoff_t first, unsigned long
  */
 struct pinned *pinned_alloc_dmabuf(struct dma_buf *dmabuf, unsigned long first, unsigned long npages, bool writable)
 {
-	struct pinned *p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
+	struct pinned *p = create_other(npages, writable, BIT(IS_DMABUF), NULL);
 	int rc;
 
 	if (!p)
 		return ERR_PTR(-ENOMEM);
-	rc = pin_source_open_dmabuf(&p->source, dmabuf, first, npages, writable);
+	rc = pin_source_open_dmabuf(&to_more(p)->source, dmabuf, first, npages, writable);
 	if (rc) {
-		kfree(p);
+		free_other(p);
 		return ERR_PTR(rc);
 	}
-	pinned_init(p, npages);
-	pin_account_open(&p->account, PIN_ACCOUNT_NONE);
 	return p;
 }
 
@@ -143,14 +326,18 @@ struct pinned *pinned_alloc_dmabuf(struct dma_buf *dmabuf, unsigned long first, 
  */
 void pinned_put(struct pinned *p)
 {
+	struct pinned_more *more;
+
 	if (!refcount_dec_and_test(&p->refs))
 		return;
-	WARN_ON(!RB_EMPTY_ROOT(&p->users.rb_root));
-	pin_store_destroy(&p->store);
-	pin_source_close(&p->source);
-	pin_account_close(&p->account);
-	mutex_destroy(&p->mutex);
-	kfree(p);
+	more = to_more(p);
+	WARN_ON(p->wholes || (more && !RB_EMPTY_ROOT(&more->users.rb_root)));
+	if (p->state & (BIT(IS_FILE) | BIT(IS_DMABUF)))
+		pin_source_close(&more->source);
+	if (more)
+		free_more(more);
+	pin_payer_put(p->payer);
+	kmem_cache_free(pinned_cache, p);
 }
 
 /**
@@ -170,7 +357,7 @@ void pinned_get(struct pinned *p)
  */
 bool pinned_writable(struct pinned *p)
 {
-	return p->source.writable;
+	return p->state & BIT(WRITABLE);
 }
 
 /**
@@ -181,7 +368,7 @@ bool pinned_writable(struct pinned *p)
  */
 bool pinned_is_file(struct pinned *p)
 {
-	return p->source.kind == PIN_SOURCE_FILE;
+	return p->state & BIT(IS_FILE);
 }
 
 /**
@@ -192,7 +379,7 @@ bool pinned_is_file(struct pinned *p)
  */
 struct pin_dmabuf *pinned_dmabuf(struct pinned *p)
 {
-	return p->source.kind == PIN_SOURCE_DMABUF ? p->source.dmabuf : NULL;
+	return pinned_has_pages(p) ? NULL : to_more(p)->source.dmabuf;
 }
 
 /**
@@ -203,7 +390,41 @@ struct pin_dmabuf *pinned_dmabuf(struct pinned *p)
  */
 bool pinned_has_pages(struct pinned *p)
 {
-	return !pinned_dmabuf(p);
+	return !(p->state & BIT(IS_DMABUF));
+}
+
+/**
+ * pinned_is_empty() - Is nothing of it used or remembered?
+ * @p: pinned source that nobody changes during the call
+ *
+ * Return: true if it has no users, and nothing is stored for any.
+ */
+bool pinned_is_empty(struct pinned *p)
+{
+	struct pinned_more *more = to_more(p);
+
+	return !p->wholes && !is_run(p) &&
+	       (!more || (RB_EMPTY_ROOT(&more->users.rb_root) && !more->store.pages));
+}
+
+/**
+ * pinned_charged() - How many pages are pinned and paid for?
+ * @p: pinned source that nobody changes during the call
+ *
+ * Return: pages, however many users each has. The time it takes depends on the number of users.
+ */
+unsigned long pinned_charged(struct pinned *p)
+{
+	unsigned long npages = pinned_npages(p);
+	struct rb_root_cached *users = users_of(p);
+	unsigned long charged = npages;
+	unsigned long index = 0, last;
+
+	if (p->wholes)
+		return npages;
+	for (; index < npages && itree_hole_next(&users, 1, &index, npages - 1, &last); index = last + 1)
+		charged -= last - index + 1;
+	return charged;
 }
 
 /**
@@ -217,68 +438,99 @@ bool pinned_has_pages(struct pinned *p)
  */
 int pinned_user_address(struct pinned *p, u64 byte, struct mm_struct **mm, unsigned long *uaddr)
 {
-	if (p->source.kind != PIN_SOURCE_USER)
+	if (p->state & (BIT(IS_FILE) | BIT(IS_DMABUF)))
 		return -EOPNOTSUPP;
-	*mm = p->source.user.mm;
-	*uaddr = p->source.user.uaddr + byte;
+	*mm = p->payer->account.mm;
+	*uaddr = p->uaddr + byte;
 	return 0;
 }
 
-/* Unpin a range that is in the store and that no user covers */
+/* Unpin a range that is stored and that no user covers */
 static void unpin_range(struct pinned *p, unsigned long index, unsigned long end)
 {
-	struct page_run runs[SMALL_BATCH];
+	struct page_run runs[SMALL_BATCH] __uninitialized;
+	struct pin_source user, *source;
 	unsigned int num;
 	unsigned long n;
 
+	source = source_of(p, &user);
 	for (; index < end; index += n) {
-		n = pin_store_runs(&p->store, index, end - 1, runs, SMALL_BATCH, &num);
+		n = pin_store_runs(&to_more(p)->store, index, end - 1, runs, SMALL_BATCH, &num);
 		if (!n)
 			return;
-		pin_source_unpin(&p->source, runs, num);
+		pin_source_unpin(source, runs, num);
 		cond_resched();
 	}
 }
 
 /* Forget a range that no user covers; a chunk that it shares with other pages goes when nobody covers those either */
-static void drop_range(struct pinned *p, unsigned long index, unsigned long last)
+static void drop_range(struct pinned_more *more, unsigned long index, unsigned long last)
 {
 	unsigned long first = round_down(index, PIN_CHUNK_PAGES);
-	unsigned long end = min(round_up(last + 1, PIN_CHUNK_PAGES), p->store.npages);
+	unsigned long end = min(round_up(last + 1, PIN_CHUNK_PAGES), more->store.npages);
 
-	if (first < index && !interval_tree_iter_first(&p->users, first, index - 1))
+	if (RB_EMPTY_ROOT(&more->users.rb_root)) {
+		pin_store_destroy(&more->store);
+		return;
+	}
+	if (first < index && !interval_tree_iter_first(&more->users, first, index - 1))
 		index = first;
-	if (end > last + 1 && !interval_tree_iter_first(&p->users, last + 1, end - 1))
+	if (end > last + 1 && !interval_tree_iter_first(&more->users, last + 1, end - 1))
 		last = end - 1;
-	pin_store_drop(&p->store, index, last);
+	pin_store_drop(&more->store, index, last);
+}
+
+/* The only run of a source that nobody covers any more */
+static void unpin_run(struct pinned *p)
+{
+	struct page_run run = { .pfn = xa_to_value(p->more), .npages = pinned_npages(p) };
+	struct pin_source user;
+
+	p->more = NULL;
+	pin_source_unpin(source_of(p, &user), &run, 1);
 }
 
 /* Take back a hole that pin_hole() charged whole and filled up to @end, exclusive */
 static void unpin_hole(struct pinned *p, unsigned long index, unsigned long end, unsigned long last)
 {
-	unpin_range(p, index, end);
-	drop_range(p, index, last);
-	p->npinned -= last - index + 1;
-	pin_account_uncharge(&p->account, last - index + 1);
+	if (is_run(p)) {
+		unpin_run(p);
+	} else if (p->more) {
+		unpin_range(p, index, end);
+		drop_range(p->more, index, last);
+	}
+	pin_account_uncharge(&p->payer->account, last - index + 1);
+}
+
+/* Remember pages that were just pinned */
+static int store_runs(struct pinned *p, unsigned long index, const struct page_run *runs, unsigned int num)
+{
+	struct pinned_more *more;
+
+	if (!p->more && runs->npages == pinned_npages(p)) {
+		p->more = xa_mk_value(runs->pfn);
+		return 0;
+	}
+	more = need_more(p);
+	return more ? pin_store_put(&more->store, index, runs, num) : -ENOMEM;
 }
 
 /* Charge, pin and store what nobody covers yet; on failure nothing of it stays */
 static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
 {
-	struct page_run few[SMALL_BATCH];
+	struct page_run few[SMALL_BATCH] __uninitialized;
 	struct page_run *runs = few;
 	unsigned int max = SMALL_BATCH;
+	struct pin_source user, *source;
 	unsigned long pos = index;
 	void *many = NULL;
 	unsigned int num;
 	long n;
 	int rc;
 
-	rc = pin_account_charge(&p->account, last - index + 1);
+	rc = pin_account_charge(&p->payer->account, last - index + 1);
 	if (rc)
 		return rc;
-	p->npinned += last - index + 1;
-
 	if (last - index >= SMALL_BATCH)
 		many = (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (many) {
@@ -286,15 +538,16 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
 		max = PAGE_SIZE / sizeof(*runs);
 	}
 
+	source = source_of(p, &user);
 	while (pos <= last) {
-		n = pin_source_pin(&p->source, pos, min(last - pos + 1, READ_ONCE(pinned_max_batch)), runs, max, &num);
+		n = pin_source_pin(source, pos, min(last - pos + 1, READ_ONCE(pinned_max_batch)), runs, max, &num);
 		if (n < 0) {
 			rc = n;
 			break;
 		}
-		rc = pin_store_put(&p->store, pos, runs, num);
+		rc = store_runs(p, pos, runs, num);
 		if (rc) {
-			pin_source_unpin(&p->source, runs, num);
+			pin_source_unpin(source, runs, num);
 			break;
 		}
 		pos += n;
@@ -304,111 +557,232 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
 		}
 		cond_resched();
 	}
-	free_page((unsigned long)many);
+	if (many)
+		free_page((unsigned long)many);
 	if (rc)
 		unpin_hole(p, index, pos, last);
 	return rc;
 }
 
+/* Pin what users with a range of their own leave free; nobody covers all */
+static int pin_holes(struct pinned *p, unsigned long start, unsigned long last)
+{
+	struct rb_root_cached *users = users_of(p);
+	unsigned long index = start;
+	unsigned long hole_last;
+	int rc;
+
+	/* Nobody at all */
+	if (RB_EMPTY_ROOT(&users->rb_root))
+		return pin_hole(p, start, last);
+
+	while (index <= last && itree_hole_next(&users, 1, &index, last, &hole_last)) {
+		rc = pin_hole(p, index, hole_last);
+		if (rc)
+			goto err_undo;
+		index = hole_last + 1;
+	}
+	return 0;
+
+err_undo:
+	/* The holes below the one that failed are the ones filled above: nobody was linked in between */
+	while (start < index && itree_hole_next(&users, 1, &start, index - 1, &hole_last)) {
+		unpin_hole(p, start, hole_last + 1, hole_last);
+		start = hole_last + 1;
+	}
+	return rc;
+}
+
+static void unpin_holes(struct pinned *p, unsigned long index, unsigned long last)
+{
+	struct rb_root_cached *users = users_of(p);
+	unsigned long hole_last;
+
+	if (RB_EMPTY_ROOT(&users->rb_root)) {
+		unpin_hole(p, index, last + 1, last);
+		return;
+	}
+	while (index <= last && itree_hole_next(&users, 1, &index, last, &hole_last)) {
+		unpin_hole(p, index, hole_last + 1, hole_last);
+		index = hole_last + 1;
+	}
+}
+
+#define to_user(ptr) rb_entry(ptr, struct pinned_user, node.rb)
+
+static inline unsigned long user_last(struct interval_tree_node *node)
+{
+	return node->last;
+}
+
+/* What lib/interval_tree.c keeps, which does not order ranges that begin at the same place */
+RB_DECLARE_CALLBACKS_MAX(static, user_lasts, struct interval_tree_node, rb, unsigned long, __subtree_last, user_last)
+
+/*
+ * The user that has exactly this range; if there is none and @add is not NULL, that is put in its place. Ordered by
+ * both ends, so that it takes logarithmic time however many begin at the same page.
+ */
+static struct pinned_user *find_range(struct pinned_more *more, unsigned long start, unsigned long last,
+				      struct pinned_user *add)
+{
+	struct rb_node **link = &more->users.rb_root.rb_node;
+	struct rb_node *parent = NULL;
+	bool leftmost = true;
+
+	while (*link) {
+		struct pinned_user *user = to_user(*link);
+
+		parent = *link;
+		if (start == user->node.start && last == user->node.last)
+			return user;
+		if (start < user->node.start || (start == user->node.start && last < user->node.last)) {
+			link = &parent->rb_left;
+		} else {
+			link = &parent->rb_right;
+			leftmost = false;
+		}
+	}
+	if (!add)
+		return NULL;
+	add->node.start = start;
+	add->node.last = last;
+	add->node.__subtree_last = last;
+	rb_link_node(&add->node.rb, parent, link);
+	if (parent)
+		user_lasts_propagate(parent, NULL);
+	rb_insert_augmented_cached(&add->node.rb, &more->users, leftmost, &user_lasts);
+	return add;
+}
+
+static int acquire_part(struct pinned *p, unsigned long index, unsigned long last)
+{
+	struct pinned_more *more = need_more(p);
+	struct pinned_user *user;
+	int rc = 0;
+
+	if (!more)
+		return -ENOMEM;
+	user = find_range(more, index, last, NULL);
+	if (user) {
+		user->times++;
+		return 0;
+	}
+	user = kmalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+	if (!user)
+		return -ENOMEM;
+	if (!p->wholes)
+		rc = pin_holes(p, index, last);
+	if (rc) {
+		kfree(user);
+		return rc;
+	}
+	user->times = 1;
+	find_range(more, index, last, user);
+	return 0;
+}
+
 /**
  * pinned_acquire() - Make sure every page of a range is pinned and stored
- * @p: pinned source, the caller holds no lock that is inside @p->mutex
- * @user: range to add, page indices, inclusive; linked on success
+ * @p: pinned source, the caller holds no lock that is inside pinned_lock()
+ * @index: first page
+ * @last: last page, inclusive
  *
  * Pages that another user covers already are not pinned again. A source without pages has no users: then this is 0,
  * and pinned_release() does nothing.
  *
- * Return: 0, or with no page pinned and @user not linked -ENOMEM (also: over the limit), -EFAULT (nothing usable is
- * mapped there), -EINVAL (a file that has no such page), -EINTR (the caller is being killed), -EBUSY (its charges are
- * being moved to another process).
+ * Return: 0, or with no page pinned -ENOMEM (also: over the limit), -EFAULT (nothing usable is mapped there), -EINVAL
+ * (a file that has no such page), -EINTR (the caller is being killed), -EBUSY (its charges are being moved to another
+ * process).
  */
-int pinned_acquire(struct pinned *p, struct interval_tree_node *user)
+int pinned_acquire(struct pinned *p, unsigned long index, unsigned long last)
 {
-	struct rb_root_cached *users = &p->users;
-	unsigned long index = user->start;
-	unsigned long last, undo_last;
-	int rc = 0;
+	int rc;
 
 	if (!pinned_has_pages(p))
 		return 0;
-	mutex_lock(&p->mutex);
-	if (p->moving)
+	rc = pinned_lock_killable(p);
+	if (rc)
+		return rc;
+	if (p->state & BIT(MOVING)) {
 		rc = -EBUSY;
-	while (!rc && index <= user->last && itree_hole_next(&users, 1, &index, user->last, &last)) {
-		rc = pin_hole(p, index, last);
+	} else if (last - index + 1 < pinned_npages(p)) {
+		rc = acquire_part(p, index, last);
+	} else {
+		if (!p->wholes)
+			rc = pin_holes(p, index, last);
 		if (!rc)
-			index = last + 1;
+			p->wholes++;
 	}
-	if (!rc) {
-		interval_tree_insert(user, users);
-	} else if (index > user->start) {
-		/* The holes below the one that failed are the ones filled above: nobody was linked in between */
-		unsigned long undo = user->start;
-
-		while (undo < index && itree_hole_next(&users, 1, &undo, index - 1, &undo_last)) {
-			unpin_hole(p, undo, undo_last + 1, undo_last);
-			undo = undo_last + 1;
-		}
-	}
-	mutex_unlock(&p->mutex);
+	pinned_unlock(p);
 	return rc;
+}
+
+/* True if nobody else has the same range */
+static bool forget_user(struct pinned *p, unsigned long index, unsigned long last)
+{
+	struct pinned_more *more;
+	struct pinned_user *user;
+
+	if (last - index + 1 == pinned_npages(p))
+		return !--p->wholes;
+	more = to_more(p);
+	user = more ? find_range(more, index, last, NULL) : NULL;
+	if (WARN_ON(!user) || --user->times)
+		return false;
+	rb_erase_augmented_cached(&user->node.rb, &more->users, &user_lasts);
+	kfree(user);
+	return !p->wholes;
 }
 
 /**
  * pinned_release() - Undo pinned_acquire()
  * @p: pinned source
- * @user: range to take away
+ * @index: first page, as it was acquired
+ * @last: last page, inclusive, as it was acquired
  *
  * The caller made sure that no device reaches the pages through this range any more. Cannot fail.
  */
-void pinned_release(struct pinned *p, struct interval_tree_node *user)
+void pinned_release(struct pinned *p, unsigned long index, unsigned long last)
 {
-	struct rb_root_cached *users = &p->users;
-	unsigned long index = user->start;
-	unsigned long last;
-
 	if (!pinned_has_pages(p))
 		return;
-	mutex_lock(&p->mutex);
-	interval_tree_remove(user, users);
-	while (index <= user->last && itree_hole_next(&users, 1, &index, user->last, &last)) {
-		unpin_hole(p, index, last + 1, last);
-		index = last + 1;
-	}
-	mutex_unlock(&p->mutex);
+	pinned_lock(p);
+	if (forget_user(p, index, last))
+		unpin_holes(p, index, last);
+	pinned_unlock(p);
 }
 
 static int move_charge(struct pinned_move *move, unsigned long npages)
 {
 	if (!move->same_limit)
-		return pin_account_charge(&move->account, npages);
-	pin_account_show(&move->account, npages);
+		return pin_account_charge(&move->payer->account, npages);
+	pin_account_show(&move->payer->account, npages);
 	return 0;
 }
 
 static void move_uncharge(struct pinned_move *move, unsigned long npages)
 {
 	if (move->same_limit)
-		pin_account_show(&move->account, -npages);
+		pin_account_show(&move->payer->account, -npages);
 	else
-		pin_account_uncharge(&move->account, npages);
+		pin_account_uncharge(&move->payer->account, npages);
 }
 
-static struct pinned_move *create_move(struct pinned *p, enum pin_account_mode mode)
+static struct pinned_move *create_move(struct pinned *p, struct pin_payer *payer)
 {
 	struct pinned_move *move = kmalloc(sizeof(*move), GFP_KERNEL_ACCOUNT);
 
 	if (!move)
 		return NULL;
-	pin_account_open(&move->account, mode);
 	move->p = p;
-	move->npages = p->npinned;
-	move->same_limit = pin_account_same_limit(&p->account, &move->account);
+	move->payer = payer;
+	move->npages = pinned_charged(p);
+	move->same_limit = pin_account_same_limit(&p->payer->account, &payer->account);
 	if (move_charge(move, move->npages)) {
-		pin_account_close(&move->account);
 		kfree(move);
 		return NULL;
 	}
+	pin_payer_get(payer);
 	pinned_get(p);
 	return move;
 }
@@ -416,31 +790,31 @@ static struct pinned_move *create_move(struct pinned *p, enum pin_account_mode m
 /**
  * pinned_move_begin() - Charge the calling process for what another pays
  * @p: pinned source; until pinned_move_end() what it has may be released, but nothing may be pinned
- * @mode: whose limit
+ * @payer: the calling process
  * @moves: list that it is added to, unless it has been already
  *
  * Return: 0; or with nothing changed -EINVAL if the source is not a file; -ENOMEM (also: over the limit); -EINTR.
  */
-int pinned_move_begin(struct pinned *p, enum pin_account_mode mode, struct list_head *moves)
+int pinned_move_begin(struct pinned *p, struct pin_payer *payer, struct list_head *moves)
 {
 	struct pinned_move *move;
 	int rc;
 
 	if (!pinned_is_file(p))
 		return -EINVAL;
-	rc = mutex_lock_killable(&p->mutex);
+	rc = pinned_lock_killable(p);
 	if (rc)
 		return rc;
-	if (!p->moving) {
-		move = create_move(p, mode);
+	if (!(p->state & BIT(MOVING))) {
+		move = create_move(p, payer);
 		if (move) {
-			p->moving = true;
+			set_bit(MOVING, &p->state);
 			list_add_tail(&move->entry, moves);
 		} else {
 			rc = -ENOMEM;
 		}
 	}
-	mutex_unlock(&p->mutex);
+	pinned_unlock(p);
 	return rc;
 }
 
@@ -452,50 +826,29 @@ int pinned_move_begin(struct pinned *p, enum pin_account_mode mode, struct list_
 void pinned_move_end(struct list_head *moves, bool commit)
 {
 	struct pinned_move *move, *next;
+	unsigned long charged;
 	struct pinned *p;
 
 	list_for_each_entry_safe(move, next, moves, entry) {
 		p = move->p;
-		mutex_lock(&p->mutex);
-		p->moving = false;
+		pinned_lock(p);
+		clear_bit(MOVING, &p->state);
 		if (commit) {
 			/* What was released in between has been uncharged from the other one only */
-			move_uncharge(move, move->npages - p->npinned);
-			swap(p->account, move->account);
-			move->npages = p->npinned;
+			charged = pinned_charged(p);
+			move_uncharge(move, move->npages - charged);
+			swap(p->payer, move->payer);
+			move->npages = charged;
 		}
 		move_uncharge(move, move->npages);
-		mutex_unlock(&p->mutex);
+		pinned_unlock(p);
 
-		pin_account_close(&move->account);
+		pin_payer_put(move->payer);
 		pinned_put(p);
 		kfree(move);
 		cond_resched();
 	}
 	INIT_LIST_HEAD(moves);
-}
-
-/**
- * pinned_run() - Longest run of physically contiguous pages that starts at an index
- * @p: pinned source
- * @index: first page, covered by a user that stays during the call
- * @last: last page to look at, inclusive, covered as well
- * @pfn: out: PFN of @index
- *
- * Return: how many pages the run has, above 0.
- */
-unsigned long pinned_run(struct pinned *p, unsigned long index, unsigned long last, unsigned long *pfn)
-{
-	unsigned long n;
-
-	if (!pinned_has_pages(p)) {
-		*pfn = pinned_dmabuf(p)->pfn + index;
-		return last - index + 1;
-	}
-	mutex_lock(&p->mutex);
-	n = pin_store_run(&p->store, index, last, pfn);
-	mutex_unlock(&p->mutex);
-	return n;
 }
 
 /**
@@ -512,42 +865,73 @@ unsigned long pinned_run(struct pinned *p, unsigned long index, unsigned long la
 unsigned long pinned_runs(struct pinned *p, unsigned long index, unsigned long last, struct page_run *runs,
 			  unsigned int max, unsigned int *num)
 {
+	void *more = READ_ONCE(p->more);
 	unsigned long n;
 
-	mutex_lock(&p->mutex);
-	n = pin_store_runs(&p->store, index, last, runs, max, num);
-	mutex_unlock(&p->mutex);
+	/* The user that stays keeps this true, though it may be stored elsewhere a moment later */
+	if (xa_is_value(more)) {
+		runs->pfn = xa_to_value(more) + index;
+		runs->npages = last - index + 1;
+		*num = 1;
+		return runs->npages;
+	}
+	pinned_lock(p);
+	n = pin_store_runs(&to_more(p)->store, index, last, runs, max, num);
+	pinned_unlock(p);
 	return n;
 }
 
 /**
- * pinned_split() - Make one linked user range two
+ * pinned_run() - Longest run of physically contiguous pages that starts at an index
  * @p: pinned source
- * @user: range that is linked; ends at @last afterwards
- * @upper: range that is linked in addition, with @upper->start and @upper->last set: together they cover the same pages
- * @last: new last page of @user, inclusive; may be the first one of @upper
+ * @index: first page, covered by a user that stays during the call
+ * @last: last page to look at, inclusive, covered as well
+ * @pfn: out: PFN of @index
+ *
+ * Return: how many pages the run has, above 0.
  */
-void pinned_split(struct pinned *p, struct interval_tree_node *user, struct interval_tree_node *upper,
-		  unsigned long last)
+unsigned long pinned_run(struct pinned *p, unsigned long index, unsigned long last, unsigned long *pfn)
 {
-	mutex_lock(&p->mutex);
-	interval_tree_remove(user, &p->users);
-	user->last = last;
-	interval_tree_insert(user, &p->users);
-	interval_tree_insert(upper, &p->users);
-	mutex_unlock(&p->mutex);
+	struct page_run run = { };
+	unsigned int num;
+
+	if (!pinned_has_pages(p)) {
+		*pfn = pinned_dmabuf(p)->pfn + index;
+		return last - index + 1;
+	}
+	pinned_runs(p, index, last, &run, 1, &num);
+	*pfn = run.pfn;
+	return run.npages;
+}
+
+/* Where a page is if somebody has pinned it */
+static bool find_page(struct pinned *p, unsigned long index, unsigned long *pfn)
+{
+	struct rb_root_cached *users = users_of(p);
+	struct page_run run;
+	unsigned int num;
+
+	if (!p->wholes && !interval_tree_iter_first(users, index, index))
+		return false;
+	if (is_run(p)) {
+		*pfn = xa_to_value(p->more) + index;
+		return true;
+	}
+	if (!pin_store_runs(&to_more(p)->store, index, index, &run, 1, &num))
+		return false;
+	*pfn = run.pfn;
+	return true;
 }
 
 /* Copy within one page; false if nobody has pinned it, so that it must be looked for where it comes from */
 static bool copy_pinned(struct pinned *p, u64 byte, void *buf, size_t length, bool write)
 {
-	unsigned long index = byte >> PAGE_SHIFT;
 	unsigned long pfn;
 	bool covered;
 	void *page;
 
-	mutex_lock(&p->mutex);
-	covered = interval_tree_iter_first(&p->users, index, index) && pin_store_run(&p->store, index, index, &pfn);
+	pinned_lock(p);
+	covered = find_page(p, byte >> PAGE_SHIFT, &pfn);
 	if (covered) {
 		page = kmap_local_page(pfn_to_page(pfn)) + offset_in_page(byte);
 		if (write)
@@ -556,7 +940,7 @@ static bool copy_pinned(struct pinned *p, u64 byte, void *buf, size_t length, bo
 			memcpy(buf, page, length);
 		kunmap_local(page);
 	}
-	mutex_unlock(&p->mutex);
+	pinned_unlock(p);
 	return covered;
 }
 
@@ -575,16 +959,37 @@ static bool copy_pinned(struct pinned *p, u64 byte, void *buf, size_t length, bo
  */
 int pinned_copy(struct pinned *p, u64 byte, void *buf, size_t length, bool write, bool remote)
 {
+	struct pin_source user, *source = source_of(p, &user);
 	size_t part;
 	int rc = 0;
 
 	for (; length && !rc; length -= part) {
 		part = min_t(size_t, length, PAGE_SIZE - offset_in_page(byte));
 		if (!copy_pinned(p, byte, buf, part, write))
-			rc = pin_source_copy(&p->source, byte, buf, part, write, remote);
+			rc = pin_source_copy(source, byte, buf, part, write, remote);
 		byte += part;
 		buf += part;
 		cond_resched();
 	}
 	return rc;
+}
+
+/**
+ * pinned_cache_create() - Get ready for sources
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init pinned_cache_create(void)
+{
+	BUILD_BUG_ON(sizeof(struct pinned) > 128);
+	pinned_cache = kmem_cache_create("iommufd_pinned", sizeof(struct pinned), 0, SLAB_ACCOUNT, NULL);
+	return pinned_cache ? 0 : -ENOMEM;
+}
+
+/**
+ * pinned_cache_destroy() - Undo pinned_cache_create()
+ */
+void pinned_cache_destroy(void)
+{
+	kmem_cache_destroy(pinned_cache);
 }

@@ -352,7 +352,7 @@ static int vfio_iommu_map_dma(struct iommufd_ctx *ictx, void __user *arg)
 		return PTR_ERR(ioas);
 	rc = iommufd_map_flags_check(flags, cmd.iova, cmd.size);
 	if (!rc)
-		rc = iommufd_map_user(&ucmd, 0, ioas, cmd.vaddr, cmd.size, flags, ictx->account_mode, &cmd.iova);
+		rc = iommufd_map_user(&ucmd, 0, ioas, cmd.vaddr, cmd.size, flags, &cmd.iova);
 	iommufd_object_put(&ictx->objs, &ioas->obj);
 	return rc;
 }

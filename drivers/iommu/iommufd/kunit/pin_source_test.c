@@ -181,7 +181,7 @@ static void copies_of_the_callers_memory(struct kunit *test)
 	struct mm_struct *mm = user_mm_enter(test);
 	struct pin_source source;
 
-	pin_source_open_user(&source, user_mm_map(test, FILE_PAGES, true), FILE_PAGES, true);
+	pin_source_open_user(&source, current->mm, user_mm_map(test, FILE_PAGES, true), FILE_PAGES, true);
 	copy_there_and_back(test, &source, false);
 	pin_source_close(&source);
 	user_mm_leave(mm);
@@ -192,7 +192,7 @@ static void copies_the_long_way(struct kunit *test)
 	struct mm_struct *mm = user_mm_enter(test);
 	struct pin_source source;
 
-	pin_source_open_user(&source, user_mm_map(test, FILE_PAGES, true), FILE_PAGES, true);
+	pin_source_open_user(&source, current->mm, user_mm_map(test, FILE_PAGES, true), FILE_PAGES, true);
 	copy_there_and_back(test, &source, true);
 	pin_source_close(&source);
 	user_mm_leave(mm);
@@ -204,7 +204,7 @@ static void copy_of_another_process_until_it_is_gone(struct kunit *test)
 	struct pin_source source;
 	u8 byte = 0;
 
-	pin_source_open_user(&source, user_mm_map(test, FILE_PAGES, true), FILE_PAGES, true);
+	pin_source_open_user(&source, current->mm, user_mm_map(test, FILE_PAGES, true), FILE_PAGES, true);
 	kthread_unuse_mm(mm);
 	copy_there_and_back(test, &source, false);
 	mmput(mm);
@@ -219,7 +219,7 @@ static void copy_of_memory_that_is_not_there(struct kunit *test)
 	u8 *buf = buffer_new(test, true);
 	struct pin_source source;
 
-	pin_source_open_user(&source, uaddr, 4, true);
+	pin_source_open_user(&source, current->mm, uaddr, 4, true);
 	KUNIT_ASSERT_EQ(test, vm_munmap(uaddr + 2 * PAGE_SIZE, PAGE_SIZE), 0);
 	KUNIT_EXPECT_EQ(test, pin_source_copy(&source, PAGE_SIZE, buf, 2 * PAGE_SIZE, true, false), -EFAULT);
 	KUNIT_EXPECT_EQ(test, pin_source_copy(&source, PAGE_SIZE, buf, 2 * PAGE_SIZE, true, true), -EFAULT);

@@ -8,6 +8,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
+#include "../pin_payer.h"
 #include "../pinned.h"
 #include "model.h"
 #include "user_mm.h"
@@ -24,7 +25,10 @@ struct pinned_model {
 	unsigned long charged;			/* pages that have one */
 	unsigned long limit;
 	struct pinned *p;
-	struct interval_tree_node user[USERS];
+	struct model_user {
+		unsigned long start;
+		unsigned long last;
+	} user[USERS];
 	bool live[USERS];
 };
 
@@ -37,6 +41,7 @@ static void set_limit(struct pinned_model *m, unsigned long npages)
 static const char *begin(struct model *model)
 {
 	struct pinned_model *m = container_of(model, struct pinned_model, model);
+	struct pin_payer *payer;
 	unsigned long uaddr;
 	long i, n;
 
@@ -56,11 +61,14 @@ static const char *begin(struct model *model)
 		put_page(m->pages[i]);
 	if (vm_munmap(uaddr + MISSING * PAGE_SIZE, PAGE_SIZE))
 		return "no hole in the memory";
-	m->p = pinned_alloc_user(uaddr, PAGES, true, PIN_ACCOUNT_PROCESS);
-	if (IS_ERR(m->p))
+	payer = pin_payer_create(PIN_ACCOUNT_PROCESS);
+	if (!payer)
 		return "no memory";
 	/* A kernel thread has the privilege to do without a limit */
-	m->p->account.mode = PIN_ACCOUNT_PROCESS;
+	payer->account.mode = PIN_ACCOUNT_PROCESS;
+	m->p = pinned_alloc_user(uaddr, PAGES, true, payer);
+	if (IS_ERR(m->p))
+		return "no memory";
 	set_limit(m, PAGES);
 	return NULL;
 }
@@ -121,19 +129,19 @@ static const char *compare(struct pinned_model *m, unsigned long start, unsigned
 	}
 	if (atomic64_read(&m->mm->pinned_vm) != m->charged)
 		return "VmPin is wrong";
-	if (m->p->npinned != m->charged)
+	if (pinned_charged(m->p) != m->charged)
 		return "number of pinned pages is wrong";
 	return m->mm->locked_vm != m->charged ? "VmLck is wrong" : NULL;
 }
 
-static const char *acquire(struct pinned_model *m, struct interval_tree_node *user, bool *live)
+static const char *acquire(struct pinned_model *m, struct model_user *user, bool *live)
 {
 	unsigned long i;
 	int wanted;
 
 	pick_range(m, &user->start, &user->last);
 	wanted = expected(m, user->start, user->last);
-	if (pinned_acquire(m->p, user) != wanted)
+	if (pinned_acquire(m->p, user->start, user->last) != wanted)
 		return "wrong result for a new user";
 	if (wanted)
 		return NULL;
@@ -143,33 +151,39 @@ static const char *acquire(struct pinned_model *m, struct interval_tree_node *us
 	return NULL;
 }
 
-static void release(struct pinned_model *m, struct interval_tree_node *user, bool *live)
+static void release(struct pinned_model *m, struct model_user *user, bool *live)
 {
 	unsigned long i;
 
-	pinned_release(m->p, user);
+	pinned_release(m->p, user->start, user->last);
 	*live = false;
 	for (i = user->start; i <= user->last; i++)
 		m->charged -= !--m->covers[i];
 }
 
-/* Make one user two, which may share a page */
-static void split(struct pinned_model *m, struct interval_tree_node *user)
+/* Make one user two, which may share a page, the way a mapping is cut: whoever covers the pages stays till the end */
+static const char *split(struct pinned_model *m, struct model_user *user)
 {
 	struct model *model = &m->model;
 	unsigned long last = user->start + model_pick(model, user->last - user->start);
+	struct model_user lower = { .start = user->start, .last = last };
 	unsigned int i;
 
 	for (i = 0; i < USERS && m->live[i]; i++)
 		;
 	if (i == USERS)
-		return;
+		return NULL;
 	m->user[i].start = last + model_pick(model, 2);
 	m->user[i].last = user->last;
-	pinned_split(m->p, user, &m->user[i], last);
+	if (pinned_acquire(m->p, lower.start, lower.last) ||
+	    pinned_acquire(m->p, m->user[i].start, m->user[i].last))
+		return "pages that are covered cannot be acquired";
+	pinned_release(m->p, user->start, user->last);
+	*user = lower;
 	m->live[i] = true;
 	if (m->user[i].start == last)
 		m->covers[last]++;
+	return NULL;
 }
 
 static const char *step(struct model *model)
@@ -181,7 +195,7 @@ static const char *step(struct model *model)
 	if (!model_pick(model, 16))
 		set_limit(m, model_pick(model, 2) ? PAGES : model_pick(model, 64));
 	if (m->live[i] && m->user[i].start < m->user[i].last && !model_pick(model, 4))
-		split(m, &m->user[i]);
+		fault = split(m, &m->user[i]);
 	else if (m->live[i])
 		release(m, &m->user[i], &m->live[i]);
 	else
@@ -209,7 +223,7 @@ static const char *end(struct model *model)
 	fault = check(model);
 	if (fault)
 		return fault;
-	if (m->p->store.pages || !RB_EMPTY_ROOT(&m->p->users.rb_root))
+	if (!pinned_is_empty(m->p))
 		return "chunks or users were left";
 	pinned_put(m->p);
 	user_mm_leave(m->mm);

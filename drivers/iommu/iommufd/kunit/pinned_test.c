@@ -12,11 +12,45 @@
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
 
+#include "../pin_payer.h"
 #include "../pinned.h"
 #include "user_mm.h"
 
 #define SMALL 40UL			/* pages; more than the smallest batch */
 #define LARGE 1100UL			/* pages; more than two chunks, and than two of the large batches */
+
+/* Pages that a user covers, inclusive */
+struct stretch {
+	unsigned long start;
+	unsigned long last;
+};
+
+static int acquire_range(struct pinned *p, struct stretch *user)
+{
+	return pinned_acquire(p, user->start, user->last);
+}
+
+static void release(struct pinned *p, struct stretch *user)
+{
+	pinned_release(p, user->start, user->last);
+}
+
+static struct pin_payer *payer_new(struct kunit *test, enum pin_account_mode mode)
+{
+	struct pin_payer *payer = pin_payer_create(mode);
+
+	KUNIT_ASSERT_NOT_NULL(test, payer);
+	return payer;
+}
+
+/* A source of the memory in which the case lives */
+static struct pinned *source_new(struct kunit *test, unsigned long uaddr, unsigned long npages, bool writable)
+{
+	struct pinned *p = pinned_alloc_user(uaddr, npages, writable, payer_new(test, PIN_ACCOUNT_USER));
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(p));
+	return p;
+}
 
 /**
  * struct fixture - Memory of a process, and a source made of it
@@ -58,16 +92,15 @@ static struct fixture *fixture_new(struct kunit *test, unsigned long npages)
 	f->uaddr = user_mm_map(test, npages, true);
 	for (i = 0; i < npages; i++)
 		f->pages[i] = page_at(test, f->uaddr + i * PAGE_SIZE, FOLL_WRITE);
-	f->p = pinned_alloc_user(f->uaddr, npages, true, PIN_ACCOUNT_USER);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(f->p));
+	f->p = source_new(test, f->uaddr, npages, true);
 	return f;
 }
 
-static int acquire(struct fixture *f, struct interval_tree_node *user, unsigned long start, unsigned long last)
+static int acquire(struct fixture *f, struct stretch *user, unsigned long start, unsigned long last)
 {
 	user->start = start;
 	user->last = last;
-	return pinned_acquire(f->p, user);
+	return acquire_range(f->p, user);
 }
 
 static unsigned int pins(struct page *page)
@@ -117,8 +150,7 @@ static void expect_ranges(struct kunit *test, struct fixture *f, const long *bou
 static void fixture_end(struct kunit *test, struct fixture *f)
 {
 	EXPECT_NOTHING(test, f);
-	KUNIT_EXPECT_NULL(test, f->p->store.pages);
-	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&f->p->users.rb_root));
+	KUNIT_EXPECT_TRUE(test, pinned_is_empty(f->p));
 	pinned_put(f->p);
 	user_mm_leave(f->mm);
 }
@@ -126,7 +158,7 @@ static void fixture_end(struct kunit *test, struct fixture *f)
 static void overlapping_users_pin_once(struct kunit *test)
 {
 	struct fixture *f = fixture_new(test, SMALL);
-	struct interval_tree_node a, b, c;
+	struct stretch a, b, c;
 
 	KUNIT_EXPECT_EQ(test, acquire(f, &a, 0, 9), 0);
 	EXPECT_RANGES(test, f, 0, 9);
@@ -134,61 +166,61 @@ static void overlapping_users_pin_once(struct kunit *test)
 	EXPECT_RANGES(test, f, 0, 19);
 	KUNIT_EXPECT_EQ(test, acquire(f, &c, 5, 19), 0);
 	EXPECT_RANGES(test, f, 0, 19);
-	pinned_release(f->p, &a);
+	release(f->p, &a);
 	EXPECT_RANGES(test, f, 5, 19);
-	pinned_release(f->p, &b);
+	release(f->p, &b);
 	EXPECT_RANGES(test, f, 5, 19);
-	pinned_release(f->p, &c);
+	release(f->p, &c);
 	fixture_end(test, f);
 }
 
 static void acquire_fills_the_holes_that_others_leave(struct kunit *test)
 {
 	struct fixture *f = fixture_new(test, SMALL);
-	struct interval_tree_node a, b, all;
+	struct stretch a, b, all;
 
 	KUNIT_EXPECT_EQ(test, acquire(f, &a, 3, 5), 0);
 	KUNIT_EXPECT_EQ(test, acquire(f, &b, 10, 30), 0);
 	EXPECT_RANGES(test, f, 3, 5, 10, 30);
 	KUNIT_EXPECT_EQ(test, acquire(f, &all, 0, SMALL - 1), 0);
 	EXPECT_RANGES(test, f, 0, SMALL - 1);
-	pinned_release(f->p, &all);
+	release(f->p, &all);
 	EXPECT_RANGES(test, f, 3, 5, 10, 30);
-	pinned_release(f->p, &b);
+	release(f->p, &b);
 	EXPECT_RANGES(test, f, 3, 5);
-	pinned_release(f->p, &a);
+	release(f->p, &a);
 	fixture_end(test, f);
 }
 
 static void failure_in_the_middle_leaves_nothing(struct kunit *test)
 {
 	struct fixture *f = fixture_new(test, LARGE);
-	struct interval_tree_node user;
+	struct stretch user;
 
 	/* In the second batch, so that a first one was pinned; the last page; the first page */
 	KUNIT_ASSERT_EQ(test, vm_munmap(f->uaddr + 700 * PAGE_SIZE, PAGE_SIZE), 0);
 	f->pages[700] = NULL;
 	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, LARGE - 1), -EFAULT);
 	EXPECT_NOTHING(test, f);
-	KUNIT_EXPECT_NULL(test, f->p->store.pages);
+	KUNIT_EXPECT_TRUE(test, pinned_is_empty(f->p));
 	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, 700), -EFAULT);
 	EXPECT_NOTHING(test, f);
 	KUNIT_EXPECT_EQ(test, acquire(f, &user, 690, 701), -EFAULT);
 	EXPECT_NOTHING(test, f);
 	KUNIT_EXPECT_EQ(test, acquire(f, &user, 700, 710), -EFAULT);
 	EXPECT_NOTHING(test, f);
-	KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&f->p->users.rb_root));
+	KUNIT_EXPECT_TRUE(test, pinned_is_empty(f->p));
 
 	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, 699), 0);
 	EXPECT_RANGES(test, f, 0, 699);
-	pinned_release(f->p, &user);
+	release(f->p, &user);
 	fixture_end(test, f);
 }
 
 static void failure_keeps_what_others_have(struct kunit *test)
 {
 	struct fixture *f = fixture_new(test, SMALL);
-	struct interval_tree_node a, b, user;
+	struct stretch a, b, user;
 
 	KUNIT_ASSERT_EQ(test, vm_munmap(f->uaddr + 35 * PAGE_SIZE, PAGE_SIZE), 0);
 	f->pages[35] = NULL;
@@ -196,9 +228,9 @@ static void failure_keeps_what_others_have(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, acquire(f, &b, 15, 30), 0);
 	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, SMALL - 1), -EFAULT);
 	EXPECT_RANGES(test, f, 5, 9, 15, 30);
-	pinned_release(f->p, &b);
+	release(f->p, &b);
 	EXPECT_RANGES(test, f, 5, 9);
-	pinned_release(f->p, &a);
+	release(f->p, &a);
 	fixture_end(test, f);
 }
 
@@ -206,10 +238,10 @@ static void each_page_counts_once_against_the_limit(struct kunit *test)
 {
 	struct fixture *f = fixture_new(test, SMALL);
 	struct rlimit *limit = &current->signal->rlim[RLIMIT_MEMLOCK];
-	struct interval_tree_node a, b, c, user;
+	struct stretch a, b, c, user;
 	struct rlimit before = *limit;
 
-	f->p->account.mode = PIN_ACCOUNT_PROCESS;
+	f->p->payer->account.mode = PIN_ACCOUNT_PROCESS;
 	limit->rlim_cur = 20 * PAGE_SIZE;
 	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, 20), -ENOMEM);
 	EXPECT_NOTHING(test, f);
@@ -223,11 +255,11 @@ static void each_page_counts_once_against_the_limit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->mm->locked_vm, 18UL);
 	KUNIT_EXPECT_EQ(test, acquire(f, &user, 13, 16), 0);
 	KUNIT_EXPECT_EQ(test, f->mm->locked_vm, 20UL);
-	pinned_release(f->p, &user);
-	pinned_release(f->p, &c);
-	pinned_release(f->p, &b);
+	release(f->p, &user);
+	release(f->p, &c);
+	release(f->p, &b);
 	KUNIT_EXPECT_EQ(test, f->mm->locked_vm, 10UL);
-	pinned_release(f->p, &a);
+	release(f->p, &a);
 	KUNIT_EXPECT_EQ(test, f->mm->locked_vm, 0UL);
 	*limit = before;
 	fixture_end(test, f);
@@ -236,7 +268,7 @@ static void each_page_counts_once_against_the_limit(struct kunit *test)
 static void killed_caller_leaves_nothing(struct kunit *test)
 {
 	struct fixture *f = fixture_new(test, LARGE);
-	struct interval_tree_node user;
+	struct stretch user;
 	int rc;
 
 	/* Nobody sends signals to a kernel thread, so nobody else looks at them */
@@ -252,7 +284,7 @@ static void killed_caller_leaves_nothing(struct kunit *test)
 static void runs_follow_physical_memory(struct kunit *test)
 {
 	struct fixture *f = fixture_new(test, LARGE);
-	struct interval_tree_node user;
+	struct stretch user;
 	unsigned long i, n, pfn, run;
 
 	KUNIT_ASSERT_EQ(test, acquire(f, &user, 10, LARGE - 10), 0);
@@ -264,19 +296,19 @@ static void runs_follow_physical_memory(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, n, run);
 		KUNIT_ASSERT_EQ(test, pfn, page_to_pfn(f->pages[i]));
 	}
-	pinned_release(f->p, &user);
+	release(f->p, &user);
 	fixture_end(test, f);
 }
 
 static void another_process_may_ask(struct kunit *test)
 {
 	struct fixture *f = fixture_new(test, SMALL);
-	struct interval_tree_node user;
+	struct stretch user;
 
 	kthread_unuse_mm(f->mm);
 	KUNIT_EXPECT_EQ(test, acquire(f, &user, 0, SMALL - 1), 0);
 	EXPECT_RANGES(test, f, 0, SMALL - 1);
-	pinned_release(f->p, &user);
+	release(f->p, &user);
 	EXPECT_NOTHING(test, f);
 	kthread_use_mm(f->mm);
 	fixture_end(test, f);
@@ -285,7 +317,7 @@ static void another_process_may_ask(struct kunit *test)
 static void pins_outlive_the_process(struct kunit *test)
 {
 	struct fixture *f = fixture_new(test, SMALL);
-	struct interval_tree_node user, late;
+	struct stretch user, late;
 
 	KUNIT_ASSERT_EQ(test, acquire(f, &user, 0, 9), 0);
 	user_mm_leave(f->mm);
@@ -296,11 +328,11 @@ static void pins_outlive_the_process(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, acquire(f, &late, 5, 15), -EFAULT);
 	EXPECT_RANGES(test, f, 0, 9);
 	KUNIT_EXPECT_EQ(test, acquire(f, &late, 2, 8), 0);
-	pinned_release(f->p, &late);
+	release(f->p, &late);
 	EXPECT_RANGES(test, f, 0, 9);
-	pinned_release(f->p, &user);
+	release(f->p, &user);
 	KUNIT_EXPECT_EQ(test, (long)atomic64_read(&f->mm->pinned_vm), 0L);
-	KUNIT_EXPECT_NULL(test, f->p->store.pages);
+	KUNIT_EXPECT_TRUE(test, pinned_is_empty(f->p));
 	pinned_put(f->p);
 }
 
@@ -308,11 +340,10 @@ static void writable_source_needs_writable_memory(struct kunit *test)
 {
 	struct mm_struct *mm = user_mm_enter(test);
 	unsigned long uaddr = user_mm_map(test, 4, false);
-	struct interval_tree_node user = { .start = 0, .last = 3 };
-	struct pinned *p = pinned_alloc_user(uaddr, 4, true, PIN_ACCOUNT_USER);
+	struct stretch user = { .start = 0, .last = 3 };
+	struct pinned *p = source_new(test, uaddr, 4, true);
 
-	KUNIT_ASSERT_FALSE(test, IS_ERR(p));
-	KUNIT_EXPECT_EQ(test, pinned_acquire(p, &user), -EFAULT);
+	KUNIT_EXPECT_EQ(test, acquire_range(p, &user), -EFAULT);
 	KUNIT_EXPECT_EQ(test, (long)atomic64_read(&mm->pinned_vm), 0L);
 	pinned_put(p);
 	user_mm_leave(mm);
@@ -322,19 +353,18 @@ static void read_only_source_sees_what_is_written_later(struct kunit *test)
 {
 	struct mm_struct *mm = user_mm_enter(test);
 	unsigned long uaddr = user_mm_map(test, 4, true);
-	struct interval_tree_node user = { .start = 0, .last = 3 };
-	struct pinned *p = pinned_alloc_user(uaddr, 4, false, PIN_ACCOUNT_USER);
+	struct stretch user = { .start = 0, .last = 3 };
+	struct pinned *p = source_new(test, uaddr, 4, false);
 	unsigned long pfn = 0;
 
-	KUNIT_ASSERT_FALSE(test, IS_ERR(p));
 	/* Page 2 is the zero page by now; pages 0, 1 and 3 were never touched */
 	KUNIT_EXPECT_TRUE(test, is_zero_pfn(page_to_pfn(page_at(test, uaddr + 2 * PAGE_SIZE, 0))));
-	KUNIT_ASSERT_EQ(test, pinned_acquire(p, &user), 0);
+	KUNIT_ASSERT_EQ(test, acquire_range(p, &user), 0);
 	KUNIT_EXPECT_EQ(test, put_user(0x5a, (unsigned char __user *)(uaddr + 2 * PAGE_SIZE)), 0);
 	KUNIT_ASSERT_EQ(test, pinned_run(p, 2, 2, &pfn), 1UL);
 	KUNIT_EXPECT_EQ(test, *(unsigned char *)page_address(pfn_to_page(pfn)), (unsigned char)0x5a);
 	KUNIT_EXPECT_PTR_EQ(test, page_at(test, uaddr + 2 * PAGE_SIZE, FOLL_WRITE), pfn_to_page(pfn));
-	pinned_release(p, &user);
+	release(p, &user);
 	pinned_put(p);
 	user_mm_leave(mm);
 }
@@ -343,16 +373,15 @@ static void read_only_source_of_read_only_memory(struct kunit *test)
 {
 	struct mm_struct *mm = user_mm_enter(test);
 	unsigned long uaddr = user_mm_map(test, SMALL, false);
-	struct interval_tree_node user = { .start = 0, .last = SMALL - 1 };
-	struct pinned *p = pinned_alloc_user(uaddr, SMALL, false, PIN_ACCOUNT_USER);
+	struct stretch user = { .start = 0, .last = SMALL - 1 };
+	struct pinned *p = source_new(test, uaddr, SMALL, false);
 	unsigned long pfn = 0;
 
-	KUNIT_ASSERT_FALSE(test, IS_ERR(p));
-	KUNIT_ASSERT_EQ(test, pinned_acquire(p, &user), 0);
+	KUNIT_ASSERT_EQ(test, acquire_range(p, &user), 0);
 	KUNIT_EXPECT_EQ(test, (unsigned long)atomic64_read(&mm->pinned_vm), SMALL);
 	KUNIT_EXPECT_EQ(test, pinned_run(p, 0, 0, &pfn), 1UL);
 	KUNIT_EXPECT_FALSE(test, is_zero_pfn(pfn));
-	pinned_release(p, &user);
+	release(p, &user);
 	KUNIT_EXPECT_EQ(test, (long)atomic64_read(&mm->pinned_vm), 0L);
 	pinned_put(p);
 	user_mm_leave(mm);
@@ -361,7 +390,7 @@ static void read_only_source_of_read_only_memory(struct kunit *test)
 static void read_only_source_of_shared_memory_is_the_file(struct kunit *test)
 {
 	struct mm_struct *mm = user_mm_enter(test);
-	struct interval_tree_node user = { .start = 0, .last = 3 };
+	struct stretch user = { .start = 0, .last = 3 };
 	struct file *file = shmem_file_setup("iommufd-kunit", 4 * PAGE_SIZE, VM_NORESERVE);
 	unsigned long pfn = 0;
 	unsigned long uaddr;
@@ -371,15 +400,14 @@ static void read_only_source_of_shared_memory_is_the_file(struct kunit *test)
 	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
 	uaddr = vm_mmap(file, 0, 4 * PAGE_SIZE, PROT_READ, MAP_SHARED, 0);
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(uaddr));
-	p = pinned_alloc_user(uaddr, 4, false, PIN_ACCOUNT_USER);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(p));
-	KUNIT_ASSERT_EQ(test, pinned_acquire(p, &user), 0);
+	p = source_new(test, uaddr, 4, false);
+	KUNIT_ASSERT_EQ(test, acquire_range(p, &user), 0);
 	page = shmem_read_mapping_page(file->f_mapping, 1);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(page));
 	KUNIT_EXPECT_EQ(test, pinned_run(p, 1, 1, &pfn), 1UL);
 	KUNIT_EXPECT_EQ(test, pfn, page_to_pfn(page));
 	KUNIT_EXPECT_EQ(test, pins(page), 1U);
-	pinned_release(p, &user);
+	release(p, &user);
 	KUNIT_EXPECT_EQ(test, pins(page), 0U);
 	put_page(page);
 	pinned_put(p);
@@ -387,25 +415,97 @@ static void read_only_source_of_shared_memory_is_the_file(struct kunit *test)
 	user_mm_leave(mm);
 }
 
-static void split_changes_nothing_that_is_pinned(struct kunit *test)
+static void cut_changes_nothing_that_is_pinned(struct kunit *test)
 {
 	struct fixture *f = fixture_new(test, SMALL);
-	struct interval_tree_node a, upper, shared;
+	struct stretch a, lower, upper, shared;
 
 	KUNIT_ASSERT_EQ(test, acquire(f, &a, 2, 20), 0);
-	upper = (struct interval_tree_node) { .start = 11, .last = 20 };
-	pinned_split(f->p, &a, &upper, 10);
+	KUNIT_ASSERT_EQ(test, acquire(f, &lower, 2, 10), 0);
+	KUNIT_ASSERT_EQ(test, acquire(f, &upper, 11, 20), 0);
+	release(f->p, &a);
 	EXPECT_RANGES(test, f, 2, 20);
-	pinned_release(f->p, &a);
+	release(f->p, &lower);
 	EXPECT_RANGES(test, f, 11, 20);
 
 	/* A mapping that is cut in the middle of a page: both halves need that page */
-	shared = (struct interval_tree_node) { .start = 15, .last = 20 };
-	pinned_split(f->p, &upper, &shared, 15);
+	KUNIT_ASSERT_EQ(test, acquire(f, &lower, 11, 15), 0);
+	KUNIT_ASSERT_EQ(test, acquire(f, &shared, 15, 20), 0);
+	release(f->p, &upper);
 	EXPECT_RANGES(test, f, 11, 20);
-	pinned_release(f->p, &shared);
+	release(f->p, &shared);
 	EXPECT_RANGES(test, f, 11, 15);
-	pinned_release(f->p, &upper);
+	release(f->p, &lower);
+	fixture_end(test, f);
+}
+
+static void ranges_that_begin_together_are_told_apart(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, SMALL);
+	static const unsigned long lasts[] = { 9, 3, 14, 6, 14, 3 };
+	struct stretch users[ARRAY_SIZE(lasts)];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(lasts); i++)
+		KUNIT_ASSERT_EQ(test, acquire(f, &users[i], 2, lasts[i]), 0);
+	release(f->p, &users[2]);
+	EXPECT_RANGES(test, f, 2, 14);
+	release(f->p, &users[4]);
+	EXPECT_RANGES(test, f, 2, 9);
+	release(f->p, &users[0]);
+	EXPECT_RANGES(test, f, 2, 6);
+	release(f->p, &users[3]);
+	release(f->p, &users[1]);
+	EXPECT_RANGES(test, f, 2, 3);
+	release(f->p, &users[5]);
+	fixture_end(test, f);
+}
+
+/* Two pages of a fixture that follow each other in physical memory: the first one */
+static unsigned long find_pair(struct kunit *test, struct fixture *f)
+{
+	unsigned long i;
+
+	for (i = 0; i + 1 < f->npages; i++)
+		if (page_to_pfn(f->pages[i + 1]) == page_to_pfn(f->pages[i]) + 1)
+			return i;
+	kunit_skip(test, "needs two pages that follow each other");
+	return 0;
+}
+
+static void one_run_needs_no_memory_until_it_is_shared(struct kunit *test)
+{
+	struct fixture *f = fixture_new(test, SMALL);
+	unsigned long first = find_pair(test, f);
+	struct pinned *p = source_new(test, f->uaddr + first * PAGE_SIZE, 2, true);
+	struct stretch whole = { .start = 0, .last = 1 };
+	struct stretch part = { .start = 1, .last = 1 };
+	unsigned long pfn = page_to_pfn(f->pages[first]);
+
+	KUNIT_ASSERT_EQ(test, acquire_range(p, &whole), 0);
+	KUNIT_ASSERT_EQ(test, acquire_range(p, &whole), 0);
+	KUNIT_EXPECT_PTR_EQ(test, p->more, xa_mk_value(pfn));
+	KUNIT_EXPECT_EQ(test, pins(f->pages[first]) + pins(f->pages[first + 1]), 2U);
+
+	KUNIT_ASSERT_EQ(test, acquire_range(p, &part), 0);
+	KUNIT_EXPECT_FALSE(test, xa_is_value(p->more));
+	KUNIT_EXPECT_EQ(test, pinned_charged(p), 2UL);
+	release(p, &whole);
+	KUNIT_EXPECT_EQ(test, pinned_run(p, 0, 1, &pfn), 2UL);
+	KUNIT_EXPECT_EQ(test, pfn, page_to_pfn(f->pages[first]));
+	release(p, &whole);
+	KUNIT_EXPECT_EQ(test, pinned_charged(p), 1UL);
+	KUNIT_EXPECT_EQ(test, pins(f->pages[first]), 0U);
+	KUNIT_EXPECT_EQ(test, pins(f->pages[first + 1]), 1U);
+	KUNIT_EXPECT_EQ(test, pinned_run(p, 1, 1, &pfn), 1UL);
+	KUNIT_EXPECT_EQ(test, pfn, page_to_pfn(f->pages[first + 1]));
+	/* What is missing is pinned again, and goes on where the rest is */
+	KUNIT_ASSERT_EQ(test, acquire_range(p, &whole), 0);
+	release(p, &part);
+	KUNIT_EXPECT_EQ(test, pins(f->pages[first]) + pins(f->pages[first + 1]), 2U);
+	release(p, &whole);
+	KUNIT_EXPECT_TRUE(test, pinned_is_empty(p));
+	pinned_put(p);
 	fixture_end(test, f);
 }
 
@@ -414,6 +514,7 @@ static void split_changes_nothing_that_is_pinned(struct kunit *test)
  * @from: who pays
  * @to: who is going to; the case runs as this one
  * @p: the source
+ * @payer: @to as one that pays
  * @moves: what pinned_move_begin() began
  * @five: user of five pages
  * @two: user of two others
@@ -424,9 +525,10 @@ struct handover {
 	struct mm_struct *from;
 	struct mm_struct *to;
 	struct pinned *p;
+	struct pin_payer *payer;
 	struct list_head moves;
-	struct interval_tree_node five;
-	struct interval_tree_node two;
+	struct stretch five;
+	struct stretch two;
 	struct cred *cred;
 	const struct cred *old;
 };
@@ -446,15 +548,16 @@ static struct handover *handover_new(struct kunit *test, enum pin_account_mode m
 	h->from = user_mm_enter(test);
 	file = shmem_file_setup("iommufd-kunit", 8 * PAGE_SIZE, VM_NORESERVE);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
-	h->p = pinned_alloc_file(file, 0, 8, true, mode);
+	h->p = pinned_alloc_file(file, 0, 8, true, payer_new(test, mode));
 	KUNIT_ASSERT_FALSE(test, IS_ERR(h->p));
 	fput(file);
-	h->five = (struct interval_tree_node) { .start = 0, .last = 4 };
-	h->two = (struct interval_tree_node) { .start = 6, .last = 7 };
-	KUNIT_ASSERT_EQ(test, pinned_acquire(h->p, &h->five), 0);
-	KUNIT_ASSERT_EQ(test, pinned_acquire(h->p, &h->two), 0);
+	h->five = (struct stretch) { .start = 0, .last = 4 };
+	h->two = (struct stretch) { .start = 6, .last = 7 };
+	KUNIT_ASSERT_EQ(test, acquire_range(h->p, &h->five), 0);
+	KUNIT_ASSERT_EQ(test, acquire_range(h->p, &h->two), 0);
 	kthread_unuse_mm(h->from);
 	h->to = user_mm_enter(test);
+	h->payer = payer_new(test, mode);
 	return h;
 }
 
@@ -462,7 +565,7 @@ static void expect_charges(struct kunit *test, struct handover *h, unsigned long
 {
 	KUNIT_EXPECT_EQ(test, (unsigned long)atomic64_read(&h->from->pinned_vm), from);
 	KUNIT_EXPECT_EQ(test, (unsigned long)atomic64_read(&h->to->pinned_vm), to);
-	if (h->p->account.mode == PIN_ACCOUNT_PROCESS) {
+	if (h->p->payer->account.mode == PIN_ACCOUNT_PROCESS) {
 		KUNIT_EXPECT_EQ(test, h->from->locked_vm, from);
 		KUNIT_EXPECT_EQ(test, h->to->locked_vm, to);
 	}
@@ -471,6 +574,7 @@ static void expect_charges(struct kunit *test, struct handover *h, unsigned long
 static void handover_end(struct handover *h)
 {
 	pinned_put(h->p);
+	pin_payer_put(h->payer);
 	user_mm_leave(h->to);
 	mmput(h->from);
 	revert_creds(h->old);
@@ -480,22 +584,22 @@ static void handover_end(struct handover *h)
 static void charges_move_to_another_process(struct kunit *test)
 {
 	struct handover *h = handover_new(test, PIN_ACCOUNT_PROCESS);
-	struct interval_tree_node late = { .start = 0, .last = 0 };
+	struct stretch late = { .start = 0, .last = 0 };
 
 	expect_charges(test, h, 7, 0);
-	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, PIN_ACCOUNT_PROCESS, &h->moves), 0);
+	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, h->payer, &h->moves), 0);
 	expect_charges(test, h, 7, 7);
-	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, PIN_ACCOUNT_PROCESS, &h->moves), 0);
+	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, h->payer, &h->moves), 0);
 	expect_charges(test, h, 7, 7);
-	KUNIT_EXPECT_EQ(test, pinned_acquire(h->p, &late), -EBUSY);
-	pinned_release(h->p, &h->five);
+	KUNIT_EXPECT_EQ(test, acquire_range(h->p, &late), -EBUSY);
+	release(h->p, &h->five);
 	expect_charges(test, h, 2, 7);
 	pinned_move_end(&h->moves, true);
 	expect_charges(test, h, 0, 2);
-	KUNIT_EXPECT_EQ(test, pinned_acquire(h->p, &late), 0);
+	KUNIT_EXPECT_EQ(test, acquire_range(h->p, &late), 0);
 	expect_charges(test, h, 0, 3);
-	pinned_release(h->p, &late);
-	pinned_release(h->p, &h->two);
+	release(h->p, &late);
+	release(h->p, &h->two);
 	expect_charges(test, h, 0, 0);
 	handover_end(h);
 }
@@ -506,8 +610,8 @@ static void abandoned_move_leaves_the_charges(struct kunit *test)
 	struct rlimit *limit = &current->signal->rlim[RLIMIT_MEMLOCK];
 	struct rlimit before = *limit;
 
-	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, PIN_ACCOUNT_PROCESS, &h->moves), 0);
-	pinned_release(h->p, &h->five);
+	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, h->payer, &h->moves), 0);
+	release(h->p, &h->five);
 	pinned_move_end(&h->moves, false);
 	expect_charges(test, h, 2, 0);
 	/* A second end has nothing to do */
@@ -515,13 +619,13 @@ static void abandoned_move_leaves_the_charges(struct kunit *test)
 	expect_charges(test, h, 2, 0);
 
 	limit->rlim_cur = PAGE_SIZE;
-	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, PIN_ACCOUNT_PROCESS, &h->moves), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, h->payer, &h->moves), -ENOMEM);
 	*limit = before;
 	expect_charges(test, h, 2, 0);
-	KUNIT_EXPECT_EQ(test, pinned_acquire(h->p, &h->five), 0);
+	KUNIT_EXPECT_EQ(test, acquire_range(h->p, &h->five), 0);
 	expect_charges(test, h, 7, 0);
-	pinned_release(h->p, &h->five);
-	pinned_release(h->p, &h->two);
+	release(h->p, &h->five);
+	release(h->p, &h->two);
 	expect_charges(test, h, 0, 0);
 	handover_end(h);
 }
@@ -531,14 +635,14 @@ static void move_within_a_limit_counts_nothing_twice(struct kunit *test)
 	struct handover *h = handover_new(test, PIN_ACCOUNT_USER);
 	long locked = atomic_long_read(&current_user()->locked_vm);
 
-	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, PIN_ACCOUNT_USER, &h->moves), 0);
+	KUNIT_EXPECT_EQ(test, pinned_move_begin(h->p, h->payer, &h->moves), 0);
 	expect_charges(test, h, 7, 7);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&current_user()->locked_vm), locked);
-	pinned_release(h->p, &h->two);
+	release(h->p, &h->two);
 	pinned_move_end(&h->moves, true);
 	expect_charges(test, h, 0, 5);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&current_user()->locked_vm), locked - 2);
-	pinned_release(h->p, &h->five);
+	release(h->p, &h->five);
 	expect_charges(test, h, 0, 0);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&current_user()->locked_vm), locked - 7);
 	handover_end(h);
@@ -549,7 +653,7 @@ static void memory_of_a_process_cannot_be_handed_over(struct kunit *test)
 	struct fixture *f = fixture_new(test, SMALL);
 	LIST_HEAD(moves);
 
-	KUNIT_EXPECT_EQ(test, pinned_move_begin(f->p, PIN_ACCOUNT_USER, &moves), -EINVAL);
+	KUNIT_EXPECT_EQ(test, pinned_move_begin(f->p, f->p->payer, &moves), -EINVAL);
 	KUNIT_EXPECT_TRUE(test, list_empty(&moves));
 	fixture_end(test, f);
 }
@@ -568,7 +672,9 @@ static struct kunit_case pinned_cases[] = {
 	KUNIT_CASE(read_only_source_sees_what_is_written_later),
 	KUNIT_CASE(read_only_source_of_read_only_memory),
 	KUNIT_CASE(read_only_source_of_shared_memory_is_the_file),
-	KUNIT_CASE(split_changes_nothing_that_is_pinned),
+	KUNIT_CASE(cut_changes_nothing_that_is_pinned),
+	KUNIT_CASE(ranges_that_begin_together_are_told_apart),
+	KUNIT_CASE(one_run_needs_no_memory_until_it_is_shared),
 	KUNIT_CASE(charges_move_to_another_process),
 	KUNIT_CASE(abandoned_move_leaves_the_charges),
 	KUNIT_CASE(move_within_a_limit_counts_nothing_twice),

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef __IOMMUFD_PIN_PAYER_H
+#define __IOMMUFD_PIN_PAYER_H
+
+#include <linux/refcount.h>
+
+#include "pin_account.h"
+
+/**
+ * struct pin_payer - Who pays, shared by all that the same process pays for
+ * @refs: sources, and the context that would use it for the next one
+ * @account: the process; never changes
+ */
+struct pin_payer {
+	refcount_t refs;
+	struct pin_account account;
+};
+
+struct pin_payer *pin_payer_create(enum pin_account_mode mode);
+bool pin_payer_is_caller(const struct pin_payer *payer, enum pin_account_mode mode);
+void pin_payer_put(struct pin_payer *payer);
+
+/**
+ * pin_payer_get() - Take another reference
+ * @payer: payer, referenced by the caller
+ *
+ * Return: @payer.
+ */
+static inline struct pin_payer *pin_payer_get(struct pin_payer *payer)
+{
+	refcount_inc(&payer->refs);
+	return payer;
+}
+
+#endif
