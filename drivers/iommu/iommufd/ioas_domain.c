@@ -11,9 +11,11 @@
  * to a map call, which puts it into all domains itself. Inside it space.rwsem, for short. What the first domain is
  * going to need is pinned before, without any lock.
  */
+#include <linux/err.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 
 #include "ioas_access.h"
 #include "ioas_domain.h"
@@ -130,6 +132,88 @@ static void drain_domain(struct ioas_map *map, struct ioas_domain *dom, struct i
 	}
 }
 
+/**
+ * struct page_hold - Pages that stay pinned until the areas that have them are
+ * @next: the hold that was taken before
+ * @pinned: where they come from, referenced
+ * @index: first page
+ * @last: last page, inclusive
+ */
+struct page_hold {
+	struct page_hold *next;
+	struct pinned *pinned;
+	unsigned long index;
+	unsigned long last;
+};
+
+static void release_holds(struct page_hold *hold)
+{
+	struct page_hold *next;
+
+	for (; hold; hold = next) {
+		next = hold->next;
+		pinned_release(hold->pinned, hold->index, hold->last);
+		pinned_put(hold->pinned);
+		kfree(hold);
+		cond_resched();
+	}
+}
+
+/* A hold on the pages of the first area from @iova on, not pinned yet; @iova is behind it then. NULL: there is none */
+static struct page_hold *next_hold(struct ioas_map *map, unsigned long *iova)
+{
+	struct page_hold *hold = kmalloc(sizeof(*hold), GFP_KERNEL_ACCOUNT);
+	struct ioas_area *area;
+
+	if (!hold)
+		return ERR_PTR(-ENOMEM);
+	down_read(&map->space.rwsem);
+	area = ioas_map_first(map, *iova, ULONG_MAX);
+	while (area && area->state != IOAS_AREA_LIVE)
+		area = ioas_map_next(area, ULONG_MAX);
+	if (area) {
+		pinned_get(area->pinned);
+		hold->pinned = area->pinned;
+		hold->index = ioas_area_index(area);
+		hold->last = ioas_area_last_index(area);
+		*iova = area->claim.last + 1;
+	}
+	up_read(&map->space.rwsem);
+	if (!area) {
+		kfree(hold);
+		hold = NULL;
+	}
+	return hold;
+}
+
+/*
+ * Pin what all areas have, without a lock, as their memory may take its time to come. Areas may come and go
+ * meanwhile, so this only makes pinning them a matter of counting, and is no promise; nor is it an error yet if some
+ * cannot be pinned.
+ */
+static int hold_pages(struct ioas_map *map, struct page_hold **holds)
+{
+	struct page_hold *hold;
+	unsigned long iova = 0;
+	int rc = 0;
+
+	do {
+		hold = next_hold(map, &iova);
+		if (IS_ERR_OR_NULL(hold))
+			return PTR_ERR_OR_ZERO(hold);
+		rc = pinned_acquire(hold->pinned, hold->index, hold->last);
+		if (rc) {
+			pinned_put(hold->pinned);
+			kfree(hold);
+		} else {
+			hold->next = *holds;
+			*holds = hold;
+		}
+		cond_resched();
+	} while (iova && rc != -EINTR && rc != -ENOMEM);
+	return rc == -EINTR || rc == -ENOMEM ? rc : 0;
+}
+
 /* Put all areas into a domain; @pin: pin them for it */
 static int fill_domain(struct ioas_map *map, struct ioas_domain *dom, bool pin)
 {
@@ -192,13 +276,18 @@ err_list:
  */
 int ioas_map_add_domain(struct ioas_map *map, struct ioas_domain *dom)
 {
-	int rc;
+	struct page_hold *holds = NULL;
+	int rc = 0;
 
-	rc = down_write_killable(&map->fill_rwsem);
-	if (rc)
-		return rc;
-	rc = add_domain(map, dom);
-	up_write(&map->fill_rwsem);
+	if (!ioas_map_has_domain(map))
+		rc = hold_pages(map, &holds);
+	if (!rc)
+		rc = down_write_killable(&map->fill_rwsem);
+	if (!rc) {
+		rc = add_domain(map, dom);
+		up_write(&map->fill_rwsem);
+	}
+	release_holds(holds);
 	return rc;
 }
 
