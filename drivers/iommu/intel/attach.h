@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Between iommu.c and the files that do for it what is more than a hook: attach.c, pasid-attach.c,
- * pasid-enable.c, map.c and iommufd.c
+ * Between iommu.c and the files that do for it what is more than a hook: attach.c, pasid-attach.c, pasid-enable.c,
+ * map.c, flush.c and iommufd.c
  */
 #ifndef __INTEL_ATTACH_H
 #define __INTEL_ATTACH_H
@@ -10,6 +10,7 @@
 
 #include "iommu.h"
 
+struct page_run;
 struct pasid_entry;
 struct pasid_table;
 
@@ -26,10 +27,7 @@ int domain_attach_iommu(struct dmar_domain *domain, struct intel_iommu *iommu);
 void domain_detach_iommu(struct dmar_domain *domain, struct intel_iommu *iommu);
 int domain_add_dev_info(struct dmar_domain *domain, struct device *dev);
 void device_block_translation(struct device *dev);
-void domain_unmap(struct dmar_domain *domain, unsigned long start_pfn, unsigned long last_pfn,
-		  struct list_head *freelist);
-void iommu_flush_iotlb_psi(struct intel_iommu *iommu, struct dmar_domain *domain, unsigned long pfn,
-			   unsigned long pages, int ih, int map);
+void iommu_flush_dev_iotlb(struct dmar_domain *domain, u64 addr, unsigned int mask);
 void __iommu_flush_dev_iotlb(struct device_domain_info *info, u64 addr, unsigned int mask);
 unsigned long context_get_sm_pds(struct pasid_table *table);
 void iommu_enable_pci_caps(struct device_domain_info *info);
@@ -75,9 +73,25 @@ int intel_iommu_pasid_enable(struct device *dev);
 void intel_iommu_pasid_disable(struct device *dev);
 
 /* map.c */
-unsigned int intel_flush_order(unsigned long pfn, unsigned long pages);
-void intel_domain_clear(struct dmar_domain *domain, unsigned long pfn, unsigned long pages);
 void *intel_domain_alloc_table(struct dmar_domain *domain);
+int intel_domain_map(struct dmar_domain *domain, unsigned long pfn, const struct page_run *runs, unsigned int num,
+		     int prot, unsigned long *mapped);
+struct dma_pte *intel_domain_leaf(struct dmar_domain *domain, unsigned long pfn, int *level);
+int intel_domain_map_identity(struct dmar_domain *domain, unsigned long pfn, unsigned long pages);
+void intel_domain_clear(struct dmar_domain *domain, unsigned long pfn, unsigned long last, struct list_head *tables);
+void intel_domain_unmap(struct dmar_domain *domain, unsigned long pfn, unsigned long pages);
+int intel_iommu_map_runs(struct iommu_domain *domain, unsigned long iova, const struct page_run *runs, unsigned int num,
+			 int iommu_prot, gfp_t gfp, size_t *mapped);
+int intel_iommu_map_range(struct iommu_domain *domain, unsigned long iova, phys_addr_t paddr, size_t size,
+			  int iommu_prot, size_t *mapped);
+void intel_iommu_unmap_range(struct iommu_domain *domain, unsigned long iova, size_t size);
+
+/* flush.c */
+void intel_domain_link_iommu(struct dmar_domain *domain, struct iommu_domain_info *ref);
+void intel_domain_unlink_iommu(struct dmar_domain *domain, struct iommu_domain_info *ref);
+unsigned int intel_flush_order(unsigned long pfn, unsigned long pages);
+void intel_domain_flush(struct dmar_domain *domain, unsigned long pfn, unsigned long pages, bool leaves_only);
+void intel_domain_notify(struct dmar_domain *domain, unsigned long pfn, unsigned long pages);
 
 /* iommufd.c */
 struct iommu_domain *intel_iommu_domain_alloc_settled(struct device *dev, u32 flags);
