@@ -3,11 +3,12 @@
  * flush - what hardware remembers of the page tables of a domain
  *
  * Each IOMMU that a domain is attached to caches translations, and so may each device that translates on its own, for
- * each of its PASIDs. All of them are told at once: first the IOMMUs, as a device may ask them again right after it was
- * told (VT-d specification, section 6.5.2.5), then every device, once.
+ * each of its PASIDs. All of them are told at once: first the IOMMUs, as a device may ask them again right after it
+ * was told (VT-d specification, section 6.5.2.5), then every device, once.
  *
- * Locking: domain->iommus is read under RCU, and written under the lock of domain->iommu_array. An unmap may run beside
- * the first attach to an IOMMU, see intel_domain_clear(), and beside the last detach, which has flushed all by then.
+ * Locking: domain->iommus is read under RCU, and written under the lock of domain->iommu_array. An unmap may run
+ * beside the first attach to an IOMMU, see intel_domain_clear(), and beside the last detach, which has flushed all by
+ * then.
  */
 #include <linux/rculist.h>
 

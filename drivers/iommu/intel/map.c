@@ -2,8 +2,8 @@
 /*
  * map - entries of page tables: written run by run, taken out range by range
  *
- * A run of physically contiguous pages becomes leaves of the largest size that it, its IOVA and the hardware allow. As
- * long as they go on in one table nothing is looked up: the walk from the top is done once a table. Nor is a table
+ * A run of physically contiguous pages becomes leaves of the largest size that it, its IOVA and the hardware allow.
+ * As long as they go on in one table nothing is looked up: the walk from the top is done once a table. Nor is a table
  * read to find out what to take out. That is a range which was put in as a whole, so no leaf crosses an end of it.
  *
  * Hardware walks the tables at any time. An entry is cleared first, then everything that hardware remembers of it is
@@ -242,8 +242,8 @@ static int map_run(struct map_cursor *c, unsigned long pfn, unsigned long pages)
  * Nothing may be mapped there. Whoever has to be told of new entries, as in caching mode, is told by the caller.
  *
  * Context: as intel_domain_alloc_table().
- * Return: 0, or with @mapped pages mapped -ENOMEM, -EFAULT (a run is not all within what @domain translates) or -EINVAL
- * (@prot allows no access).
+ * Return: 0, or with @mapped pages mapped -ENOMEM, -EFAULT (a run is not all within what @domain translates) or
+ * -EINVAL (@prot allows no access).
  */
 int intel_domain_map(struct dmar_domain *domain, unsigned long pfn, const struct page_run *runs, unsigned int num,
 		     int prot, unsigned long *mapped)
