@@ -137,15 +137,18 @@ static int claim_insert(struct iova_space *space, struct iova_claim *claim)
  */
 struct iova_claim *iova_space_first(struct iova_space *space, unsigned long start, unsigned long last)
 {
+	struct iova_claim *found = to_claim(rb_first_cached(&space->claims));
 	struct rb_node *node = space->claims.rb_root.rb_node;
-	struct iova_claim *found = NULL;
 
-	while (node) {
-		if (to_claim(node)->last < start) {
-			node = node->rb_right;
-		} else {
-			found = to_claim(node);
-			node = node->rb_left;
+	/* What is taken out in order is always the first one */
+	if (found && found->last < start) {
+		for (found = NULL; node;) {
+			if (to_claim(node)->last < start) {
+				node = node->rb_right;
+			} else {
+				found = to_claim(node);
+				node = node->rb_left;
+			}
 		}
 	}
 	return found && found->start <= last ? found : NULL;
@@ -160,7 +163,7 @@ struct iova_claim *iova_space_first(struct iova_space *space, unsigned long star
  */
 struct iova_claim *iova_space_next(struct iova_claim *claim, unsigned long last)
 {
-	struct iova_claim *next = to_claim(rb_next(&claim->rb));
+	struct iova_claim *next = claim->last < last ? to_claim(rb_next(&claim->rb)) : NULL;
 
 	return next && next->start <= last ? next : NULL;
 }

@@ -326,13 +326,16 @@ static int put_in_chunk(struct pin_store *store, unsigned long nr, unsigned int 
 	struct slice slice = take_slice(batch, slot);
 	void *base = xa_mk_value(PFN_WRAP(slice.pfn - slot));
 	bool whole = !slot && slice.end == limit;
-	void *old = load_chunk(store, nr);
 	struct pin_chunk *chunk;
+	void *old;
 	int rc;
 
 	*stored = slice.end - slot;
-	if (slice.starts == 1 && (!old || old == base || whole))
-		return old == base ? 0 : set_chunk(store, nr, base);
+	if (slice.starts == 1 && whole)
+		return set_chunk(store, nr, base);
+	old = load_chunk(store, nr);
+	if (slice.starts == 1 && (!old || old == base))
+		return old ? 0 : set_chunk(store, nr, base);
 	if (old && !xa_is_value(old))
 		return chunk_put(old, &slice, limit);
 
