@@ -11,8 +11,7 @@
  *
  * - An entry is looked at again after the pin. Who changes an entry looks for pins after the change: one of the two
  *   sees the other. A table that was taken off its parent meanwhile (collapse) discards what was pinned through it.
- * - Tables and folios cannot go away under the walk, because interrupts are off: tables are freed only after every
- * CPU
+ * - Tables and folios cannot go away under the walk, because interrupts are off: tables are freed only after every CPU
  *   has answered an interrupt or passed a quiescent state. A folio may split or be freed and used again before it is
  *   pinned, but not after: whether it still is the one that was looked up is asked after the pin.
  * - fork() write protects while the walk runs: all that the walk took is given back (mm->write_protect_seq).
@@ -23,10 +22,10 @@
  * - Memory that a device writes to needs an entry that may be written to; that also leaves out what userfaultfd or
  *   soft-dirty write protects, and files that want to know of the first write. Those that are mapped straight from a
  *   device (pte_devmap) are left out altogether: pin_user_pages() refuses file systems there, and allows the others.
- * - Memory that a device only reads is pinned the way a writer would where it is a private mapping (see
- * read_flags()). - Special entries (zero page, page frames without struct page), NUMA hints, migration entries, pages
- * that are
- *   swapped out or were never there, secret memory, another process's memory: pin_user_pages().
+ * - Memory that a device only reads is pinned the way a writer would where it is a private mapping: read_flags() says
+ *   why.
+ * - Special entries (zero page, page frames without struct page), NUMA hints, migration entries, pages that are swapped
+ *   out or were never there, secret memory, another process's memory: pin_user_pages().
  * - A single page counts 1024 for a pin, a large folio 1 for each page, a gigantic one too: when the count is half of
  *   what it can be there are no more.
  *
