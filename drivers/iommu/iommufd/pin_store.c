@@ -22,6 +22,7 @@
 #include <linux/bitmap.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
+#include <linux/page_run.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 

@@ -3,8 +3,9 @@
 #define __IOMMUFD_PIN_STORE_H
 
 #include <linux/bits.h>
-#include <linux/page_run.h>
 #include <linux/xarray.h>
+
+struct page_run;
 
 #define PIN_CHUNK_SHIFT 9
 #define PIN_CHUNK_PAGES BIT(PIN_CHUNK_SHIFT)
@@ -39,25 +40,5 @@ int pin_store_put(struct pin_store *store, unsigned long index, const struct pag
 unsigned long pin_store_runs(struct pin_store *store, unsigned long index, unsigned long last, struct page_run *runs,
 			     unsigned int max, unsigned int *num);
 void pin_store_drop(struct pin_store *store, unsigned long index, unsigned long last);
-
-/**
- * pin_store_run() - Longest run of physically contiguous pages that starts at an index
- * @store: store
- * @index: first index, stored and covered by a user
- * @last: last index to look at, inclusive, all up to it stored and covered
- * @pfn: out: PFN of @index
- *
- * Return: how many pages the run has.
- */
-static inline unsigned long pin_store_run(struct pin_store *store, unsigned long index, unsigned long last,
-					  unsigned long *pfn)
-{
-	struct page_run run = {};
-	unsigned int num;
-
-	pin_store_runs(store, index, last, &run, 1, &num);
-	*pfn = run.pfn;
-	return run.npages;
-}
 
 #endif
