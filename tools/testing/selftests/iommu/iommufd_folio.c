@@ -678,6 +678,8 @@ TEST_F(forked, pin_after_the_fork_is_for_one_of_both)
 			CHILD_NEEDS(!unmap_pages(s, COPY, 900));
 			_exit(0);
 		}
+		/* so that a child that ends early is noticed */
+		close(to_parent[1]);
 		ASSERT_EQ(0, map_with(s, 100, PAGES - 200, IOVA, flags));
 		EXPECT_TRUE(leads_to(s, IOVA, PAGES - 200, 100));
 		stamp(s->p, PAGES, 9000);
@@ -691,7 +693,6 @@ TEST_F(forked, pin_after_the_fork_is_for_one_of_both)
 			EXPECT_TRUE(stamped(s->p, 1100, 9000));
 			EXPECT_EQ(PAGES - 200 + 900, pages_pinned());
 		}
-		close(to_parent[1]);
 		ASSERT_EQ(1, write(to_child[1], "x", 1));
 		EXPECT_TRUE(child_succeeded(pid));
 		ASSERT_EQ(0, unmap_pages(s, IOVA, PAGES - 200));
