@@ -214,6 +214,7 @@ void walk_dawdle(struct walk_unit *unit);
 bool walk_ends(struct walk_result *result, enum walk_end end, const char *why);
 void *walk_memory(u64 phys);
 u64 walk_phys(unsigned int domain, unsigned int place, unsigned int mapping);
+bool walk_mapping_aligned(unsigned int mapping);
 bool walk_mapping_writable(unsigned int mapping);
 
 #endif

@@ -6,6 +6,9 @@
  * that fails is followed by the note of before.
  */
 #include <linux/err.h>
+#include <linux/iommu-runs.h>
+#include <linux/mm.h>
+#include <linux/page_run.h>
 #include <linux/sched.h>
 
 #include "../iommu-priv.h"
@@ -225,6 +228,45 @@ static void unmap_around_move(struct walk_world *world, struct walk_domain *doma
 		walker_fault(world->walker, WALK_FAULT_STEP, "unmap at %llx", iova);
 }
 
+/* In one piece, or in several of which each is mapped by itself, as memory of a process is */
+static void map_place(struct walk_world *world, struct walk_domain *domain, u64 iova, u64 phys, unsigned int pages,
+		      int prot)
+{
+	struct page_run runs[4];
+	unsigned int num = 0, done, n;
+	size_t mapped = 0;
+	int rc;
+
+	if (pick(world, 2)) {
+		rc = iommu_map(domain->domain, iova, phys, pages * PAGE_SIZE, prot);
+		mapped = pages * PAGE_SIZE;
+	} else {
+		for (done = 0; done < pages; done += n) {
+			n = pages - done;
+			if (num < ARRAY_SIZE(runs) - 1 && pick(world, 2))
+				n = 1 + pick(world, n);
+			runs[num++] = (struct page_run){ .pfn = PHYS_PFN(phys) + done, .npages = n };
+		}
+		rc = iommu_map_runs(domain->domain, iova, runs, num, prot, &mapped);
+	}
+	if (rc || mapped != pages * PAGE_SIZE)
+		walker_fault(world->walker, WALK_FAULT_STEP, "map at %llx: %d, %zu bytes", iova, rc, mapped);
+}
+
+/* Whatever way it was mapped. Without large leaves sometimes in two pieces, after which no table is free. */
+static void unmap_place(struct walk_world *world, struct walk_domain *domain, u64 iova, unsigned int pages, bool large)
+{
+	unsigned int n = large || pick(world, 2) ? pages : 1 + pick(world, pages);
+
+	if (pick(world, 2)) {
+		iommu_unmap_range(domain->domain, iova, n * PAGE_SIZE);
+		if (n != pages)
+			iommu_unmap_range(domain->domain, iova + n * PAGE_SIZE, (pages - n) * PAGE_SIZE);
+	} else if (iommu_unmap(domain->domain, iova, pages * PAGE_SIZE) != pages * PAGE_SIZE) {
+		walker_fault(world->walker, WALK_FAULT_STEP, "unmap at %llx", iova);
+	}
+}
+
 /* Seldom one of the large places, which take long */
 static unsigned int pick_place(struct walk_world *world)
 {
@@ -246,23 +288,19 @@ void walk_world_toggle(struct walk_world *world, unsigned int d, unsigned int p,
 	const struct walk_place *place = &walk_places[p];
 	struct walk_legal *legal = &domain->legal[p];
 	unsigned int mapping = domain->mapping[p];
-	size_t size = place->pages * PAGE_SIZE;
-	int rc;
 
 	WRITE_ONCE(world->walker->hot_place, p);
 	walk_legal_set(legal, WALK_NOTHING | mapping_bit(mapping));
 	if (domain->mapped[p]) {
 		if (move)
-			unmap_around_move(world, domain, place->iova, size);
-		else if (iommu_unmap(domain->domain, place->iova, size) != size)
-			walker_fault(world->walker, WALK_FAULT_STEP, "unmap of place %u", p);
+			unmap_around_move(world, domain, place->iova, place->pages * PAGE_SIZE);
+		else
+			unmap_place(world, domain, place->iova, place->pages, walk_mapping_aligned(mapping));
 		domain->mapping[p]++;
 		walk_legal_set(legal, WALK_NOTHING);
 	} else {
-		rc = iommu_map(domain->domain, place->iova, walk_phys(d, p, mapping), size,
-			       IOMMU_READ | (walk_mapping_writable(mapping) ? IOMMU_WRITE : 0));
-		if (rc)
-			walker_fault(world->walker, WALK_FAULT_STEP, "map: %d", rc);
+		map_place(world, domain, place->iova, walk_phys(d, p, mapping), place->pages,
+			  IOMMU_READ | (walk_mapping_writable(mapping) ? IOMMU_WRITE : 0));
 		walk_legal_set(legal, mapping_bit(mapping));
 	}
 	domain->mapped[p] = !domain->mapped[p];

@@ -22,11 +22,18 @@ const struct walk_place walk_places[WALK_PLACES] = {
 
 #define PHYS_TEST	BIT_ULL(44)
 
-/* A place is smaller than 16 MiB. Every other mapping is out of alignment, so it takes no large pages. */
+/* Every other mapping is out of alignment, so it takes no large pages */
+bool walk_mapping_aligned(unsigned int mapping)
+{
+	return !(mapping % WALK_MAPPINGS & 1);
+}
+
+/* A place is smaller than 16 MiB */
 u64 walk_phys(unsigned int domain, unsigned int place, unsigned int mapping)
 {
 	mapping %= WALK_MAPPINGS;
-	return PHYS_TEST | (u64)domain << 36 | (u64)place << 30 | (u64)mapping << 24 | (mapping & 1 ? PAGE_SIZE : 0);
+	return PHYS_TEST | (u64)domain << 36 | (u64)place << 30 | (u64)mapping << 24 |
+	       (walk_mapping_aligned(mapping) ? 0 : PAGE_SIZE);
 }
 
 /* Every third mapping is read-only */
