@@ -151,6 +151,7 @@ struct iommu_domain *smmu_domain_alloc_settled(struct device *dev, u32 flags)
 		kfree(domain);
 		return ERR_PTR(rc);
 	}
+	smmu_table_open(domain);
 	return &domain->domain;
 }
 
