@@ -87,7 +87,8 @@ struct ioas_area *ioas_map_first(struct ioas_map *map, unsigned long start, unsi
  */
 struct ioas_area *ioas_map_next(struct ioas_area *area, unsigned long last)
 {
-	return to_area(iova_space_next(&area->claim, last));
+	/* Mostly there is one, and nothing to look for behind it */
+	return area->claim.last < last ? to_area(iova_space_next(&area->claim, last)) : NULL;
 }
 
 /**
