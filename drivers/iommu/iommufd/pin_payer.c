@@ -30,6 +30,8 @@ struct pin_payer *pin_payer_create(enum pin_account_mode mode)
 	if (!payer)
 		return NULL;
 	refcount_set(&payer->refs, 1);
+	payer->mode = mode;
+	payer->cred = get_current_cred();
 	pin_account_open(&payer->account, mode);
 	return payer;
 }
@@ -45,9 +47,12 @@ bool pin_payer_is_caller(const struct pin_payer *payer, enum pin_account_mode mo
 {
 	const struct pin_account *account = &payer->account;
 
-	return account->mm == current->mm && account->task == current->group_leader &&
-	       account->user == current_user() &&
-	       account->mode == (capable(CAP_IPC_LOCK) ? PIN_ACCOUNT_NONE : mode);
+	if (account->mm != current->mm || account->task != current->group_leader)
+		return false;
+	/* Credentials do not change, a thread gets others */
+	if (payer->cred == current_cred() && payer->mode == mode)
+		return true;
+	return account->user == current_user() && account->mode == (capable(CAP_IPC_LOCK) ? PIN_ACCOUNT_NONE : mode);
 }
 
 /**
@@ -59,5 +64,6 @@ void pin_payer_put(struct pin_payer *payer)
 	if (!payer || !refcount_dec_and_test(&payer->refs))
 		return;
 	pin_account_close(&payer->account);
+	put_cred(payer->cred);
 	kfree(payer);
 }

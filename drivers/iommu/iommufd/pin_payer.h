@@ -6,13 +6,21 @@
 
 #include "pin_account.h"
 
+struct cred;
+
 /**
  * struct pin_payer - Who pays, shared by all that the same process pays for
  * @refs: sources, and the context that would use it for the next one
- * @account: the process; never changes
+ * @mode: whose limit, if the process has one
+ * @cred: what told whether it has
+ * @account: the process
+ *
+ * Nothing but @refs ever changes.
  */
 struct pin_payer {
 	refcount_t refs;
+	enum pin_account_mode mode;
+	const struct cred *cred;
 	struct pin_account account;
 };
 
