@@ -161,10 +161,10 @@ FIXTURE_VARIANT_ADD(memcg, ioas)
 	.make = make_ioas, .count = 6144, .bytes = 256,
 };
 
-/* the area, and where its pages come from */
+/* the area, and where its pages come from, which are one object */
 FIXTURE_VARIANT_ADD(memcg, area)
 {
-	.make = make_area, .count = 8192, .bytes = 256,
+	.make = make_area, .count = 24576, .bytes = 128,
 };
 
 /* the top table, the driver's domain and the object: so many that the smaller ones show above the slack */
@@ -178,10 +178,10 @@ FIXTURE_VARIANT_ADD(memcg, leaf_table)
 	.make = make_leaf_table, .count = 1024, .bytes = 4096,
 };
 
-/* four bytes for each of 512 pages that are no neighbours, the leaf table, the area and its source */
+/* four bytes for each of 512 pages that are no neighbours, the leaf table, the area */
 FIXTURE_VARIANT_ADD(memcg, store_chunk)
 {
-	.make = make_store_chunk, .count = 512, .bytes = 512 * 4 + 4096 + 256,
+	.make = make_store_chunk, .count = 512, .bytes = 512 * 4 + 4096 + 128,
 };
 
 FIXTURE_VARIANT_ADD(memcg, windows)
