@@ -58,8 +58,8 @@ static inline bool page_has(const void *va, unsigned int flag)
 	return pfn && pfn_has(pfn, flag);
 }
 
-/* kB of the memory around @va that single entries of the process's page table map as huge pages */
-static inline long huge_kb(const void *va)
+/* kB of the mappings in a range that single entries of the process's page table map as huge pages */
+static inline long huge_kb(const void *va, size_t length)
 {
 	static const char * const keys[] = {
 		"AnonHugePages:", "ShmemPmdMapped:", "Shared_Hugetlb:", "Private_Hugetlb:", NULL
@@ -72,7 +72,7 @@ static inline long huge_kb(const void *va)
 
 	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			here = to_u64(va) >= start && to_u64(va) < end;
+			here = start < to_u64(va) + length && end > to_u64(va);
 		for (size_t i = 0; here && keys[i]; i++)
 			if (!strncmp(line, keys[i], strlen(keys[i])))
 				sum += strtol(line + strlen(keys[i]), NULL, 10);
@@ -113,18 +113,22 @@ struct huge_memory {
 	uint8_t *reserve;
 };
 
-/* Maps a part of the memory, in place of whatever is there; nothing is touched. */
+/*
+ * Maps a part of the memory, in place of whatever is there; nothing is touched. Each hugetlb page is a mapping of its
+ * own: where a larger one is cut, Linux 6.1 with lockdep complains of a lock that is not held.
+ */
 static inline int huge_memory_map(struct huge_memory *m, size_t offset, size_t length)
 {
 	int flags = MAP_FIXED | (m->kind->file ? MAP_SHARED : MAP_PRIVATE) | (m->file < 0 ? MAP_ANONYMOUS : 0);
-	uint8_t *p = m->p + offset;
+	size_t step = m->kind->hugetlb ? HUGE_PAGE : length;
 
 	if (m->kind->hugetlb && m->file < 0)
 		flags |= MAP_HUGETLB;
-	if (mmap(p, length, PROT_READ | PROT_WRITE, flags, m->file, m->file < 0 ? 0 : offset) == MAP_FAILED)
-		return -errno;
+	for (size_t at = offset; at < offset + length; at += step)
+		if (mmap(m->p + at, step, PROT_READ | PROT_WRITE, flags, m->file, m->file < 0 ? 0 : at) == MAP_FAILED)
+			return -errno;
 	if (!m->kind->hugetlb)
-		madvise(p, length, m->kind->small ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+		madvise(m->p + offset, length, m->kind->small ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 	return 0;
 }
 
@@ -142,7 +146,7 @@ static inline bool huge_memory_is_huge(struct huge_memory *m)
 {
 	long kb = m->kind->split_map ? 0 : m->length / 1024;
 
-	if (huge_kb(m->p) != kb)
+	if (huge_kb(m->p, m->length) != kb)
 		return false;
 	for (size_t at = 0; at < m->length; at += HUGE_PAGE)
 		if (!page_has(m->p + at + PAGE, m->kind->hugetlb ? KPF_HUGE : KPF_THP))
