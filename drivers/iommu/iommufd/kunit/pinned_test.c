@@ -461,7 +461,7 @@ static void ranges_that_begin_together_are_told_apart(struct kunit *test)
 	fixture_end(test, f);
 }
 
-/* Two pages of a fixture that follow each other in physical memory: the first one; or the end of it if there are none */
+/* Two pages of a fixture that follow each other in physical memory: the first one; or its end if there are none */
 static unsigned long find_pair(struct fixture *f)
 {
 	unsigned long i;
