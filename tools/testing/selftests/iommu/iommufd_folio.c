@@ -225,7 +225,7 @@ TEST_F(folio, is_not_half_pinned_when_memory_runs_out)
 		EXPECT_TRUE_FOR(pinned_are(0), "failure %d gave %d", n, rc);
 	}
 	EXPECT_FALSE(more);
-	EXPECT_LT(3, failures);
+	EXPECT_LT(0, failures);
 	close(nth);
 }
 
