@@ -177,7 +177,7 @@ FIXTURE_SETUP(untold)
 	self->uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
 	ASSERT_LE(0, self->uffd);
 	if (ioctl(self->uffd, UFFDIO_API, &api))
-		SKIP(return, "needs userfaultfd that write-protects");
+		SKIP(NO_FIXTURE; return, "no userfaultfd that write-protects");
 	reg.range.start = to_u64(self->mapper.cmd);
 	wp.range.start = to_u64(self->mapper.cmd);
 	ASSERT_EQ(0, ioctl(self->uffd, UFFDIO_REGISTER, &reg));
