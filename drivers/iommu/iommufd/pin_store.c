@@ -109,6 +109,22 @@ static struct slice take_slice(struct batch *batch, unsigned int slot)
 	return slice;
 }
 
+/* Pages that are left of the next run of a batch; 0 if there is none */
+static inline unsigned long next_run(const struct batch *batch)
+{
+	return batch->run < batch->end ? batch->run->npages - batch->done : 0;
+}
+
+/* Take pages from a batch, not more than next_run() */
+static inline void take_pages(struct batch *batch, unsigned long npages)
+{
+	batch->done += npages;
+	if (batch->done == batch->run->npages) {
+		batch->run++;
+		batch->done = 0;
+	}
+}
+
 static void chunk_free(struct pin_chunk *chunk)
 {
 	kfree(chunk->low);
@@ -235,16 +251,23 @@ static struct pin_table *store_table(struct pin_store *store)
 	return xa_is_value(store->pages) ? NULL : store->pages;
 }
 
+/* What a chunk is that the table says nothing about: a value entry if it still has the one run of before, or NULL */
+static void *base_chunk(struct pin_store *store, unsigned long nr)
+{
+	struct pin_table *table = store->pages;
+	unsigned long first = nr << PIN_CHUNK_SHIFT;
+
+	if (first >= store->end || first + PIN_CHUNK_PAGES <= store->start)
+		return NULL;
+	return xa_mk_value(PFN_WRAP(xa_to_value(table->base) + first));
+}
+
 /* What a chunk is: a value entry, a list, or NULL */
 static void *load_chunk(struct pin_store *store, unsigned long nr)
 {
 	struct pin_table *table = store->pages;
-	void *chunk = xa_load(&table->chunks, nr);
-	unsigned long first = nr << PIN_CHUNK_SHIFT;
 
-	if (!chunk && first < store->end && first + PIN_CHUNK_PAGES > store->start)
-		chunk = xa_mk_value(PFN_WRAP(xa_to_value(table->base) + first));
-	return chunk;
+	return xa_load(&table->chunks, nr) ?: base_chunk(store, nr);
 }
 
 static void entry_free(void *chunk)
@@ -265,15 +288,30 @@ static int set_chunk(struct pin_store *store, unsigned long nr, void *chunk)
 	return 0;
 }
 
-static void table_free(struct pin_table *table)
+/* Free the chunks from @nr to @last, inclusive */
+static void clear_chunks(struct pin_table *table, unsigned long nr, unsigned long last)
 {
-	unsigned long nr;
+	XA_STATE(xas, &table->chunks, nr);
+	unsigned int done = 0;
 	void *chunk;
 
-	xa_for_each(&table->chunks, nr, chunk) {
+	xas_lock(&xas);
+	xas_for_each(&xas, chunk, last) {
+		xas_store(&xas, NULL);
 		entry_free(chunk);
+		if (++done % XA_CHECK_SCHED)
+			continue;
+		xas_pause(&xas);
+		xas_unlock(&xas);
 		cond_resched();
+		xas_lock(&xas);
 	}
+	xas_unlock(&xas);
+}
+
+static void table_free(struct pin_table *table)
+{
+	clear_chunks(table, 0, ULONG_MAX);
 	xa_destroy(&table->chunks);
 	kfree(table);
 }
@@ -322,7 +360,7 @@ void pin_store_destroy(struct pin_store *store)
 
 /* Store what a batch has for a chunk, from @slot on; @limit: slots of the chunk that the source has */
 static int put_in_chunk(struct pin_store *store, unsigned long nr, unsigned int slot, unsigned int limit,
-			struct batch *batch, unsigned int *stored)
+			struct batch *batch, unsigned long *stored)
 {
 	struct slice slice = take_slice(batch, slot);
 	void *base = xa_mk_value(PFN_WRAP(slice.pfn - slot));
@@ -357,6 +395,29 @@ static int put_in_chunk(struct pin_store *store, unsigned long nr, unsigned int 
 	if (rc)
 		chunk_free(chunk);
 	return rc;
+}
+
+/* Store whole chunks from @nr on, as long as what a batch has for each is in one run; some thousand at most */
+static int put_chunks(struct pin_store *store, unsigned long nr, struct batch *batch, unsigned long *stored)
+{
+	struct pin_table *table = store->pages;
+	XA_STATE(xas, &table->chunks, nr);
+
+	do {
+		xas_lock(&xas);
+		while (next_run(batch) >= PIN_CHUNK_PAGES && xas.xa_index - nr < XA_CHECK_SCHED) {
+			void *old = xas_store(&xas, xa_mk_value(PFN_WRAP(batch->run->pfn + batch->done)));
+
+			if (xas_error(&xas))
+				break;
+			entry_free(old);
+			take_pages(batch, PIN_CHUNK_PAGES);
+			xas_next(&xas);
+		}
+		xas_unlock(&xas);
+	} while (xas_nomem(&xas, GFP_KERNEL_ACCOUNT));
+	*stored = (xas.xa_index - nr) << PIN_CHUNK_SHIFT;
+	return xas_error(&xas);
 }
 
 /* How many pages a batch has if it is a single run, else 0 */
@@ -408,9 +469,12 @@ int pin_store_put(struct pin_store *store, unsigned long index, const struct pag
 		unsigned long nr = index >> PIN_CHUNK_SHIFT;
 		unsigned long first = nr << PIN_CHUNK_SHIFT;
 		unsigned int limit = min(store->npages - first, PIN_CHUNK_PAGES);
-		unsigned int stored;
+		unsigned long stored;
 
-		rc = put_in_chunk(store, nr, index - first, limit, &batch, &stored);
+		if (index == first && next_run(&batch) >= PIN_CHUNK_PAGES)
+			rc = put_chunks(store, nr, &batch, &stored);
+		else
+			rc = put_in_chunk(store, nr, index - first, limit, &batch, &stored);
 		if (rc)
 			return rc;
 		index += stored;
@@ -442,6 +506,35 @@ static unsigned int add_slots(struct pin_chunk *chunk, unsigned int slot, unsign
 	return next;
 }
 
+/* pin_store_runs() of a store that has a table */
+static unsigned long table_runs(struct pin_store *store, unsigned long index, unsigned long last,
+				struct page_run *runs, unsigned int max, unsigned int *num)
+{
+	XA_STATE(xas, &store_table(store)->chunks, index >> PIN_CHUNK_SHIFT);
+	unsigned long pos = index;
+
+	rcu_read_lock();
+	while (pos <= last) {
+		/* The first time, this does not go on */
+		void *chunk = xas_next(&xas) ?: base_chunk(store, pos >> PIN_CHUNK_SHIFT);
+		unsigned int slot = pos & (PIN_CHUNK_PAGES - 1);
+		unsigned int end = min(PIN_CHUNK_PAGES, slot + (last - pos) + 1);
+		unsigned int stop = slot;
+
+		if (WARN_ON(!chunk))
+			break;
+		if (!xa_is_value(chunk))
+			stop = add_slots(chunk, slot, end, runs, num, max);
+		else if (page_runs_add(runs, num, max, PFN_WRAP(xa_to_value(chunk) + slot), end - slot))
+			stop = end;
+		pos += stop - slot;
+		if (stop < end)
+			break;
+	}
+	rcu_read_unlock();
+	return pos - index;
+}
+
 /**
  * pin_store_runs() - Hand out what is stored, run by run
  * @store: store
@@ -456,31 +549,13 @@ static unsigned int add_slots(struct pin_chunk *chunk, unsigned int slot, unsign
 unsigned long pin_store_runs(struct pin_store *store, unsigned long index, unsigned long last, struct page_run *runs,
 			     unsigned int max, unsigned int *num)
 {
-	unsigned long pos = index;
-
 	*num = 0;
-	if (xa_is_value(store->pages)) {
-		page_runs_add(runs, num, max, PFN_WRAP(xa_to_value(store->pages) + index), last - index + 1);
-		pos = last + 1;
-	}
-	while (pos <= last) {
-		unsigned long nr = pos >> PIN_CHUNK_SHIFT;
-		unsigned int slot = pos & (PIN_CHUNK_PAGES - 1);
-		unsigned int end = min(PIN_CHUNK_PAGES, slot + (last - pos) + 1);
-		void *chunk = store->pages ? load_chunk(store, nr) : NULL;
-		unsigned int stop = slot;
-
-		if (WARN_ON(!chunk))
-			break;
-		if (!xa_is_value(chunk))
-			stop = add_slots(chunk, slot, end, runs, num, max);
-		else if (page_runs_add(runs, num, max, PFN_WRAP(xa_to_value(chunk) + slot), end - slot))
-			stop = end;
-		pos += stop - slot;
-		if (stop < end)
-			break;
-	}
-	return pos - index;
+	if (WARN_ON(!store->pages))
+		return 0;
+	if (store_table(store))
+		return table_runs(store, index, last, runs, max, num);
+	page_runs_add(runs, num, max, PFN_WRAP(xa_to_value(store->pages) + index), last - index + 1);
+	return last - index + 1;
 }
 
 /**
@@ -497,7 +572,6 @@ void pin_store_drop(struct pin_store *store, unsigned long index, unsigned long 
 	unsigned long end = (last + 1) >> PIN_CHUNK_SHIFT;
 	struct pin_table *table = store_table(store);
 	bool all = !index && last == store->npages - 1;
-	void *chunk;
 
 	if (last == store->npages - 1)
 		end = (last >> PIN_CHUNK_SHIFT) + 1;
@@ -510,11 +584,7 @@ void pin_store_drop(struct pin_store *store, unsigned long index, unsigned long 
 	else if (end << PIN_CHUNK_SHIFT >= store->end)
 		store->end = min(store->end, nr << PIN_CHUNK_SHIFT);
 	if (table && !all) {
-		xa_for_each_range(&table->chunks, nr, chunk, nr, end - 1) {
-			xa_erase(&table->chunks, nr);
-			entry_free(chunk);
-			cond_resched();
-		}
+		clear_chunks(table, nr, end - 1);
 		if (!xa_empty(&table->chunks))
 			return;
 	}

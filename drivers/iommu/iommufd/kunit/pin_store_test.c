@@ -151,6 +151,64 @@ static void batch_is_put_and_got_at_once(struct kunit *test)
 	store_end(test, store);
 }
 
+/* More whole chunks than a node of the table has room for, in one batch, and over a list that was there before */
+static void whole_chunks_are_put_and_got_at_once(struct kunit *test)
+{
+	const unsigned int max = 150;
+	const unsigned long end = (max + max / 2 + 1) * CHUNK;
+	struct pin_store *store = store_new(test, end + CHUNK);
+	struct page_run *in = kunit_kcalloc(test, max, sizeof(*in), GFP_KERNEL);
+	struct page_run *out = kunit_kcalloc(test, max, sizeof(*out), GFP_KERNEL);
+	unsigned long nr, index;
+	unsigned int num, i;
+
+	KUNIT_ASSERT_TRUE(test, in && out);
+	for (i = 0; i < max; i++)
+		in[i] = (struct page_run) { .pfn = 4 * CHUNK * (max - i) + i, .npages = (1 + i % 2) * CHUNK };
+	put(test, store, 5, 77, 1);
+	put(test, store, 70 * CHUNK, 78, 1);
+	put(test, store, 70 * CHUNK + 1, 80, 1);
+	put(test, store, end, 79, 2);
+	KUNIT_EXPECT_TRUE(test, has_list(store, 70));
+	KUNIT_ASSERT_EQ(test, pin_store_put(store, CHUNK, in, max), 0);
+	KUNIT_EXPECT_FALSE(test, has_list(store, 70));
+
+	KUNIT_EXPECT_EQ(test, pin_store_runs(store, CHUNK, end - 1, out, max, &num), end - CHUNK);
+	KUNIT_ASSERT_EQ(test, num, max);
+	KUNIT_EXPECT_EQ(test, memcmp(in, out, max * sizeof(*in)), 0);
+	for (i = 0, index = CHUNK; i < max; index += in[i++].npages)
+		expect_run(test, store, index + 9, end - 1, in[i].pfn + 9, in[i].npages - 9);
+
+	pin_store_drop(store, 40 * CHUNK, 200 * CHUNK - 1);
+	for (nr = 1; nr <= end / CHUNK; nr++)
+		KUNIT_EXPECT_EQ(test, !entry(store, nr), nr >= 40 && nr < 200);
+	expect_run(test, store, 5, 5, 77, 1);
+	expect_run(test, store, end, end + 1, 79, 2);
+	store_end(test, store);
+}
+
+/* What the table has no entry for, a whole node of it too, is found between what it has one for */
+static void old_run_shows_between_new_entries(struct kunit *test)
+{
+	struct pin_store *store = store_new(test, 300 * CHUNK);
+	static const unsigned long others[] = { 3, 5, 200, 270 };
+	struct page_run out[2 * ARRAY_SIZE(others) + 1];
+	unsigned long index = 0;
+	unsigned int num, i;
+
+	put(test, store, 0, 1000, 300 * CHUNK);
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		put(test, store, others[i] * CHUNK, 8 + i, CHUNK);
+	KUNIT_EXPECT_EQ(test, pin_store_runs(store, 0, 300 * CHUNK - 1, out, ARRAY_SIZE(out), &num), 300 * CHUNK);
+	KUNIT_ASSERT_EQ(test, num, (unsigned int)ARRAY_SIZE(out));
+	for (i = 0; i < num; index += out[i++].npages) {
+		KUNIT_EXPECT_EQ(test, out[i].pfn, i % 2 ? 8 + i / 2 : 1000 + index);
+		if (i % 2)
+			KUNIT_EXPECT_EQ(test, index, others[i / 2] * CHUNK);
+	}
+	store_end(test, store);
+}
+
 /* All pages of a chunk by themselves, in batches: its list is as long as need be, and no longer */
 static void batches_fill_a_chunk(struct kunit *test)
 {
@@ -467,6 +525,8 @@ static struct kunit_case pin_store_cases[] = {
 	KUNIT_CASE(becoming_a_table_keeps_the_others),
 	KUNIT_CASE(whole_chunk_that_is_put_again_is_no_list),
 	KUNIT_CASE(batch_is_put_and_got_at_once),
+	KUNIT_CASE(whole_chunks_are_put_and_got_at_once),
+	KUNIT_CASE(old_run_shows_between_new_entries),
 	KUNIT_CASE(batches_fill_a_chunk),
 	KUNIT_CASE(run_is_cut_at_last),
 	KUNIT_CASE(run_goes_on_across_chunks),
