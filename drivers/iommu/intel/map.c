@@ -28,9 +28,9 @@ static_assert(PAGE_SHIFT == VTD_PAGE_SHIFT);
  * struct map_cursor - Where a mapping goes on
  * @domain: the domain
  * @attr: what a leaf has besides its address
- * @superpages: how many sizes of superpages there may be
  * @pfn: next page
  * @end: first page that the domain cannot translate
+ * @superpages: how many sizes of superpages there may be
  * @level: of the table that @next is in
  * @first: first entry of it that the hardware may not see yet
  * @next: entry of @pfn; NULL, or the end of the table, when there is none yet
@@ -39,9 +39,9 @@ static_assert(PAGE_SHIFT == VTD_PAGE_SHIFT);
 struct map_cursor {
 	struct dmar_domain *domain;
 	u64 attr;
-	unsigned int superpages;
 	unsigned long pfn;
 	unsigned long end;
+	unsigned int superpages;
 	unsigned int level;
 	struct dma_pte *first;
 	struct dma_pte *next;
@@ -173,10 +173,10 @@ static int enter_table(struct map_cursor *c, unsigned int level)
 
 	if (c->next)
 		flush_entries(c->domain, c->first, c->next);
-	c->first = NULL;
-	c->next = NULL;
-	if (IS_ERR(pte))
+	if (IS_ERR(pte)) {
+		c->next = NULL;
 		return PTR_ERR(pte);
+	}
 	c->first = pte;
 	c->next = pte;
 	c->level = level;
@@ -251,9 +251,11 @@ int intel_domain_map(struct dmar_domain *domain, unsigned long pfn, const struct
 	struct map_cursor c = {
 		.domain = domain,
 		.attr = prot | DMA_FL_PTE_PRESENT,
-		.superpages = domain->iommu_superpage,
 		.pfn = pfn,
 		.end = BIT(domain->gaw - VTD_PAGE_SHIFT),
+		.superpages = domain->iommu_superpage,
+		.first = NULL,
+		.next = NULL,
 		.tables = LIST_HEAD_INIT(c.tables),
 	};
 	unsigned int i;
