@@ -73,53 +73,45 @@ static int map_in_part(struct iommu_domain *domain, unsigned long iova, const st
 	return 0;
 }
 
-/* As many runs as there is room for, between two pages, both inclusive, that are pinned or memory of a device */
-static void get_runs(struct pinned *p, unsigned long index, unsigned long last, struct page_run *runs, unsigned int max,
-		     unsigned int *num)
-{
-	if (pinned_has_pages(p)) {
-		pinned_runs(p, index, last, runs, max, num);
-	} else {
-		runs->npages = pinned_run(p, index, last, &runs->pfn);
-		*num = 1;
-	}
-}
-
 static int put_in(struct iommu_domain *domain, unsigned long iova, struct pinned *p, u64 byte, unsigned long length,
 		  int prot, bool huge_pages)
 {
 	bool whole = huge_pages && PAGE_ALIGNED(iova | byte | length);
-	struct page_run few[FEW_RUNS];
+	/* Most areas are one run */
+	struct page_run few[FEW_RUNS] __uninitialized;
 	struct page_run *runs = few;
 	unsigned int num, max = FEW_RUNS;
 	unsigned long done = 0;
 	void *many = NULL;
-	int rc = 0;
+	int rc;
 
-	while (!rc && done < length) {
+	for (;;) {
 		/* Not across a border of the largest leaves: none is lost, and no call takes too long */
 		unsigned long part = min(length - done, SZ_1G - ((iova + done) & (SZ_1G - 1)));
 		u64 pos = byte + done;
 		size_t mapped;
 
-		get_runs(p, pos >> PAGE_SHIFT, (pos + part - 1) >> PAGE_SHIFT, runs, max, &num);
+		pinned_runs(p, pos >> PAGE_SHIFT, (pos + part - 1) >> PAGE_SHIFT, runs, max, &num);
 		if (whole)
 			rc = iommu_map_runs(domain, iova + done, runs, num, prot, &mapped);
 		else
 			rc = map_in_part(domain, iova + done, runs, num, offset_in_page(pos), part, prot, huge_pages,
 					 &mapped);
 		done += mapped;
-		if (num == FEW_RUNS && done < length && !many)
+		if (!rc && fatal_signal_pending(current))
+			rc = -EINTR;
+		if (rc || done >= length)
+			break;
+		if (num == FEW_RUNS && !many)
 			many = (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 		if (many) {
 			runs = many;
 			max = PAGE_SIZE / sizeof(*runs);
 		}
-		if (!rc && fatal_signal_pending(current))
-			rc = -EINTR;
 		cond_resched();
 	}
-	free_page((unsigned long)many);
+	if (many)
+		free_page((unsigned long)many);
 	if (rc)
 		take_out(domain, iova, done);
 	return rc;
@@ -202,7 +194,7 @@ void ioas_unfill(struct iommu_domain *domain, unsigned long iova, struct pinned 
  * @iova: first IOVA
  * @p: source of the pages, pinned from @byte on for @length bytes
  * @byte: where in the source the area begins, bytes
- * @length: bytes; @iova, @byte and @length are aligned as @domain needs it
+ * @length: bytes, above 0; @iova, @byte and @length are aligned as @domain needs it
  * @prot: IOMMU_READ and so on; a dma-buf is device memory, whatever this says
  * @huge_pages: leaves may be larger than a page
  *

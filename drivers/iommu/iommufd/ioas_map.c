@@ -167,21 +167,6 @@ static void depopulate(struct ioas_map *map, struct ioas_area *area)
 }
 
 /**
- * ioas_areas_length() - How long a chain of areas is
- * @areas: chain, may be empty
- *
- * Return: bytes.
- */
-unsigned long ioas_areas_length(struct ioas_area *areas)
-{
-	unsigned long length = 0;
-
-	for (; areas; areas = areas->next)
-		length += ioas_area_length(areas);
-	return length;
-}
-
-/**
  * ioas_areas_free() - Drop areas that are not mapped, or not any more
  * @areas: chain, may be empty
  */

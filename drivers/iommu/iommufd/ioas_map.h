@@ -80,6 +80,21 @@ static inline unsigned long ioas_area_length(struct ioas_area *area)
 	return area->claim.last - area->claim.start + 1;
 }
 
+/**
+ * ioas_areas_length() - How long a chain of areas is
+ * @areas: chain, may be empty
+ *
+ * Return: bytes.
+ */
+static inline unsigned long ioas_areas_length(struct ioas_area *areas)
+{
+	unsigned long length = 0;
+
+	for (; areas; areas = areas->next)
+		length += ioas_area_length(areas);
+	return length;
+}
+
 /* First and last page of its source that an area has, inclusive */
 static inline unsigned long ioas_area_index(struct ioas_area *area)
 {
@@ -109,7 +124,6 @@ void ioas_map_init(struct ioas_map *map);
 void ioas_map_destroy(struct ioas_map *map);
 
 struct ioas_area *ioas_area_create(struct pinned *p, u64 byte, unsigned long length, int prot);
-unsigned long ioas_areas_length(struct ioas_area *areas);
 void ioas_areas_free(struct ioas_area *areas);
 struct ioas_area *ioas_map_gather(struct ioas_map *map, unsigned long start, unsigned long last, int prot);
 int ioas_map_begin(struct ioas_map *map, struct ioas_area *areas, unsigned long *iova, unsigned long align, bool pin);

@@ -555,7 +555,8 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
 			rc = -EINTR;
 			break;
 		}
-		cond_resched();
+		if (pos <= last)
+			cond_resched();
 	}
 	if (many)
 		free_page((unsigned long)many);
@@ -853,7 +854,7 @@ void pinned_move_end(struct list_head *moves, bool commit)
 
 /**
  * pinned_runs() - Runs of physically contiguous pages that start at an index
- * @p: pinned source that has pages
+ * @p: pinned source; a dma-buf is one run, of memory of a device
  * @index: first page, covered by a user that stays during the call
  * @last: last page to look at, inclusive, covered as well
  * @runs: out: runs, each as long as it can be but for the last one
@@ -866,14 +867,14 @@ unsigned long pinned_runs(struct pinned *p, unsigned long index, unsigned long l
 			  unsigned int max, unsigned int *num)
 {
 	void *more = READ_ONCE(p->more);
-	unsigned long n;
+	unsigned long n = last - index + 1;
 
 	/* The user that stays keeps this true, though it may be stored elsewhere a moment later */
-	if (xa_is_value(more)) {
-		runs->pfn = xa_to_value(more) + index;
-		runs->npages = last - index + 1;
+	if (xa_is_value(more) || !pinned_has_pages(p)) {
+		runs->pfn = index + (xa_is_value(more) ? xa_to_value(more) : pinned_dmabuf(p)->pfn);
+		runs->npages = n;
 		*num = 1;
-		return runs->npages;
+		return n;
 	}
 	pinned_lock(p);
 	n = pin_store_runs(&to_more(p)->store, index, last, runs, max, num);
@@ -895,10 +896,6 @@ unsigned long pinned_run(struct pinned *p, unsigned long index, unsigned long la
 	struct page_run run = { };
 	unsigned int num;
 
-	if (!pinned_has_pages(p)) {
-		*pfn = pinned_dmabuf(p)->pfn + index;
-		return last - index + 1;
-	}
 	pinned_runs(p, index, last, &run, 1, &num);
 	*pfn = run.pfn;
 	return run.npages;
