@@ -329,10 +329,15 @@ static size_t swapped_out(const uint8_t *p, size_t pages)
 	return count;
 }
 
-/* Asks until it is done, as a page may be busy. */
+/*
+ * Asks until it is done, as a page may be busy. One that another CPU has not put on a list of its zone yet is passed over
+ * however often it is asked for; compaction begins with having all CPUs do so.
+ */
 static bool swap_out(uint8_t *p, size_t pages)
 {
 	for (int i = 0; i < 100 && swapped_out(p, pages) < pages; i++) {
+		if (i % 10 == 2 && write_file("/proc/sys/vm/compact_memory", "1"))
+			return false;
 		if (madvise(p, pages * PAGE, MADV_PAGEOUT))
 			return false;
 		sleep_ms(i);
