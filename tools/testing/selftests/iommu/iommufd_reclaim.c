@@ -330,8 +330,8 @@ static size_t swapped_out(const uint8_t *p, size_t pages)
 }
 
 /*
- * Asks until it is done, as a page may be busy. One that another CPU has not put on a list of its zone yet is passed over
- * however often it is asked for; compaction begins with having all CPUs do so.
+ * Asks until it is done, as a page may be busy. One that another CPU has not put on a list of its zone yet is passed
+ * over however often it is asked for; compaction begins with having all CPUs do so.
  */
 static bool swap_out(uint8_t *p, size_t pages)
 {
