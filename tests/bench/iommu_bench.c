@@ -170,6 +170,7 @@ struct lab {
 	uint8_t *memory;
 	size_t length;
 	uint64_t *iova;		/* of mappings of one page */
+	unsigned long mappings;	/* how many those are */
 	uint32_t table;
 	uint32_t other_ioas;
 	struct edu other;
@@ -199,6 +200,7 @@ static int table_down(struct lab *l)
 /* Apart from each other, so that none can be joined with the next */
 static int singles_begin(struct lab *l)
 {
+	l->mappings = calls;
 	l->iova = calloc(calls, sizeof(*l->iova));
 	for (unsigned long i = 0; l->iova && i < calls; i++)
 		l->iova[i] = IOVA_BASE + 2 * i * PAGE;
@@ -218,7 +220,7 @@ static int singles_down(struct lab *l)
 {
 	int rc = 0;
 
-	for (unsigned long i = 0; !rc && i < calls; i++)
+	for (unsigned long i = 0; !rc && i < l->mappings; i++)
 		rc = way_unmap(l->way, l->iova[i], PAGE);
 	return rc;
 }
@@ -231,6 +233,7 @@ static int singles_end(struct lab *l)
 
 static int chosen_begin(struct lab *l)
 {
+	l->mappings = chosen;
 	l->iova = calloc(chosen, sizeof(*l->iova));
 	return l->iova ? 0 : -ENOMEM;
 }
@@ -241,15 +244,6 @@ static int chosen_up(struct lab *l)
 
 	for (unsigned long i = 0; !rc && i < chosen; i++)
 		rc = ioas_map(l->way->fd, l->way->ioas, l->memory + i * PAGE, PAGE, &l->iova[i], MAP_RW);
-	return rc;
-}
-
-static int chosen_down(struct lab *l)
-{
-	int rc = 0;
-
-	for (unsigned long i = 0; !rc && i < chosen; i++)
-		rc = way_unmap(l->way, l->iova[i], PAGE);
 	return rc;
 }
 
@@ -329,7 +323,7 @@ static const struct experiment {
 	{ "one", SMALL, true, "map-one", "unmap-one", "bytes-one", every_call,
 	  singles_begin, singles_up, singles_down, singles_end },
 	{ "chosen", SMALL, false, "map-chosen", NULL, NULL, every_chosen,
-	  chosen_begin, chosen_up, chosen_down, singles_end },
+	  chosen_begin, chosen_up, singles_down, singles_end },
 	{ "copy", SMALL, false, "copy-one", NULL, NULL, every_round, copy_begin, copy_up, copy_down, copy_end },
 	{ "scattered", SCATTERED, true, "map-scattered", "unmap-scattered", NULL, every_page,
 	  NULL, whole_up, whole_down, NULL },

@@ -9,8 +9,9 @@
  * - A blocked access is reported only when QEMU walks the page table. A write that hits an IOTLB entry left by a read
  *   of a read-only page is blocked without a report, so write first.
  * - Closing the device does not reset it, as it has no reset; a transfer that was going on ends without bus mastering.
- * - While one CPU opens, closes, finds or removes a device, QEMU before 8.1 may lose what another CPU writes to a
- *   device register: the IOMMU then never hears of a flush, and Linux waits for it forever. See edu_one_cpu().
+ * - While one CPU opens, closes, finds or removes a device, QEMU may lose what another CPU writes to a register: the
+ *   IOMMU then never hears of a flush, and Linux waits for it forever; or a CPU has no timer any more. tests/qemu has
+ *   the CPUs of x86 take turns; where both work at once, see edu_one_cpu().
  */
 #ifndef SELFTESTS_IOMMU_EDU_H
 #define SELFTESTS_IOMMU_EDU_H

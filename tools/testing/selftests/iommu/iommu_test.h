@@ -9,6 +9,8 @@
 #include "edu.h"
 #include "iommu_client.h"
 
+#include <signal.h>
+
 #define UNKNOWN_ID	0x7fffffffU
 
 /* Seconds after which a test hangs: many times what a slow machine needs for one, with all checkers of the kernel on */
@@ -74,6 +76,39 @@ static inline bool child_succeeded(pid_t pid)
 	int status;
 
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+/* Before a fork(): the child will say that it has begun, and nobody misses it. */
+static inline sigset_t child_expected(void)
+{
+	sigset_t begun;
+
+	sigemptyset(&begun);
+	sigaddset(&begun, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &begun, NULL);
+	return begun;
+}
+
+/* In a child: tells the parent that it has begun; 0 or -errno. */
+static inline int child_has_begun(void)
+{
+	return kill(getppid(), SIGUSR1) ? -errno : 0;
+}
+
+/*
+ * Kills a child that has begun, @ms later. 0; -errno if it does not begin within @seconds; -ECHILD if it ended in
+ * another way.
+ */
+static inline int child_kill(const sigset_t *begun, unsigned int seconds, pid_t pid, unsigned int ms)
+{
+	struct timespec patience = { .tv_sec = seconds };
+	int status;
+
+	if (sigtimedwait(begun, NULL, &patience) != SIGUSR1)
+		return -errno;
+	sleep_ms(ms);
+	kill(pid, SIGKILL);
+	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) ? 0 : -ECHILD;
 }
 
 /* In a child: says where it went wrong and ends it. */

@@ -874,8 +874,7 @@ static void map_until_killed(void)
 
 	CHILD_NEEDS(!huge_memory_make(&m, &thp, MUCH));
 	CHILD_NEEDS(!mock_space_make(&space, fd, 2));
-	/* tells the parent that it has begun */
-	CHILD_NEEDS(!kill(getppid(), SIGUSR1));
+	CHILD_NEEDS(!child_has_begun());
 	for (;;) {
 		CHILD_NEEDS(!ioas_map_at(fd, space.ioas, m.p + PAGE, MUCH - 2 * PAGE, IOVA + PAGE));
 		CHILD_NEEDS(!ioas_unmap_all(fd, space.ioas));
@@ -885,24 +884,15 @@ static void map_until_killed(void)
 TEST_F(plain, process_that_is_killed_leaves_no_pin)
 {
 	static const int delays_ms[] = { 0, 3, 11, 40 };
-	sigset_t started;
+	const sigset_t begun = child_expected();
 
-	sigemptyset(&started);
-	sigaddset(&started, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &started, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(delays_ms); i++) {
-		struct timespec patience = { .tv_sec = 60 };
 		pid_t pid = fork();
-		int status;
 
 		ASSERT_LE(0, pid);
 		if (!pid)
 			map_until_killed();
-		ASSERT_EQ(SIGUSR1, sigtimedwait(&started, NULL, &patience));
-		sleep_ms(delays_ms[i]);
-		kill(pid, SIGKILL);
-		ASSERT_EQ(pid, waitpid(pid, &status, 0));
-		EXPECT_TRUE(WIFSIGNALED(status));
+		ASSERT_EQ(0, child_kill(&begun, 60, pid, delays_ms[i]));
 		EXPECT_EQ_FOR(0, pages_pinned(), "killed after %d ms", delays_ms[i]);
 	}
 }

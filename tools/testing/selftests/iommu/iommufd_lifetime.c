@@ -331,8 +331,7 @@ static void map_until_killed(size_t length)
 	CHILD_NEEDS(!vfio_attach(edu.fd, ioas, NULL));
 	CHILD_NEEDS(!capability(CAP_IPC_LOCK, false));
 	CHILD_NEEDS(!memlock_limit(length));
-	/* tells the parent that it has begun */
-	CHILD_NEEDS(!kill(getppid(), SIGUSR1));
+	CHILD_NEEDS(!child_has_begun());
 	for (;;) {
 		CHILD_NEEDS(!ioas_map_at(iommufd, ioas, mem, length, IOVA));
 		CHILD_NEEDS(!ioas_unmap_all(iommufd, ioas));
@@ -342,29 +341,20 @@ static void map_until_killed(size_t length)
 TEST(kill_in_the_middle_of_a_map)
 {
 	static const int delays_ms[] = { 0, 3, 11, 26, 47 };
+	const sigset_t begun = child_expected();
 	const size_t length = 32 * MIB;
-	sigset_t started;
 	int iommufd;
 	uint32_t ioas;
 	uint8_t *mem;
 	struct edu edu;
 
-	sigemptyset(&started);
-	sigaddset(&started, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &started, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(delays_ms); i++) {
-		struct timespec patience = { .tv_sec = 120 };
 		pid_t pid = fork();
-		int status;
 
 		ASSERT_LE(0, pid);
 		if (!pid)
 			map_until_killed(length);
-		ASSERT_EQ(SIGUSR1, sigtimedwait(&started, NULL, &patience));
-		sleep_ms(delays_ms[i]);
-		kill(pid, SIGKILL);
-		ASSERT_EQ(pid, waitpid(pid, &status, 0));
-		EXPECT_TRUE(WIFSIGNALED(status));
+		ASSERT_EQ(0, child_kill(&begun, 120, pid, delays_ms[i]));
 		EXPECT_EQ_FOR(0, pages_pinned(), "after %d ms", delays_ms[i]);
 	}
 

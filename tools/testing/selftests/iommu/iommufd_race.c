@@ -209,8 +209,7 @@ static void map_until_killed(size_t length, bool per_user)
 	CHILD_NEEDS(mem);
 	CHILD_NEEDS(!memlock_limit(length));
 	CHILD_NEEDS(!world_open(&w, &c));
-	/* tells the parent that it has begun */
-	CHILD_NEEDS(!kill(getppid(), SIGUSR1));
+	CHILD_NEEDS(!child_has_begun());
 	for (;;) {
 		CHILD_NEEDS(!ioas_map_at(w.iommufd, w.ioas[0], mem, length, BASE));
 		CHILD_NEEDS(!ioas_unmap_all(w.iommufd, w.ioas[0]));
@@ -222,25 +221,16 @@ TEST_F(together, map_and_kill)
 	static const int delays_ms[] = { 1, 7, 20, 50, 120, 300 };
 	const struct place *p = &self->w.place[SMALL];
 	const struct command c = { .tables = { 1 }, .per_user = true };
-	sigset_t started;
+	const sigset_t begun = child_expected();
 	struct world w;
 
-	sigemptyset(&started);
-	sigaddset(&started, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &started, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(delays_ms); i++) {
-		struct timespec patience = { .tv_sec = 60 };
 		pid_t pid = fork();
-		int status;
 
 		ASSERT_LE(0, pid);
 		if (!pid)
 			map_until_killed(much(), true);
-		ASSERT_EQ(SIGUSR1, sigtimedwait(&started, NULL, &patience));
-		sleep_ms(delays_ms[i]);
-		kill(pid, SIGKILL);
-		ASSERT_EQ(pid, waitpid(pid, &status, 0));
-		EXPECT_TRUE(WIFSIGNALED(status));
+		ASSERT_EQ(0, child_kill(&begun, 60, pid, delays_ms[i]));
 		EXPECT_EQ_FOR(0, pages_pinned(), "killed after %d ms", delays_ms[i]);
 	}
 	/* nothing is charged to the user either: the whole limit is there, and no page more */

@@ -395,7 +395,7 @@ static void live_in(enum state now, struct scene *s)
 	CHILD_NEEDS(!enter_state(now, s->edu, s->devices, s->ioas, &work));
 	/* a transfer on its way */
 	edu_start_store(edu, IOVA + PAGE, BYTES);
-	CHILD_NEEDS(!kill(getppid(), SIGUSR1));
+	CHILD_NEEDS(!child_has_begun());
 	for (;;)
 		pause();
 }
@@ -403,14 +403,9 @@ static void live_in(enum state now, struct scene *s)
 TEST_F(unplug, process_is_killed_in_each_state)
 {
 	struct scene *s = &self->scene;
-	struct timespec patience = { .tv_sec = 120 };
 	struct edu *goes = &s->edu[s->devices - 1];
-	sigset_t ready;
-	int status;
+	const sigset_t begun = child_expected();
 
-	sigemptyset(&ready);
-	sigaddset(&ready, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &ready, NULL);
 	for (enum state now = BOUND; now < STATES; now++) {
 		for (int round = 0; round < (now >= REPLACING ? 2 : 1); round++) {
 			pid_t pid;
@@ -420,11 +415,7 @@ TEST_F(unplug, process_is_killed_in_each_state)
 			ASSERT_LE(0, pid);
 			if (!pid)
 				live_in(now, s);
-			ASSERT_EQ(SIGUSR1, sigtimedwait(&ready, NULL, &patience));
-			sleep_ms(7 * round);
-			kill(pid, SIGKILL);
-			ASSERT_EQ(pid, waitpid(pid, &status, 0));
-			ASSERT_TRUE(WIFSIGNALED(status));
+			ASSERT_EQ(0, child_kill(&begun, 120, pid, 7 * round));
 			/* what it had mapped stays in the context, as other processes share that */
 			ioas_unmap(s->iommufd, s->ioas[0], IOVA + MIB, HALF, NULL);
 			if (s->devices > 1) {
