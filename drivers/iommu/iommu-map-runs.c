@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * iommu-map-runs - map memory that is not contiguous in one call, and unmap it in another, so that a driver walks its
- * table once and flushes once; a driver that has no such operations is asked piece by piece
+ * table once and flushes once; a driver that has no such operations is asked piece by piece. And how large the leaves
+ * are that memory became.
  *
  * Locking: none. The caller sees to it that nobody else changes the range in this domain.
  */
@@ -62,3 +63,19 @@ void iommu_unmap_range(struct iommu_domain *domain, unsigned long iova, size_t s
 		WARN_ON(iommu_unmap(domain, iova, size) != size);
 }
 EXPORT_SYMBOL_GPL(iommu_unmap_range);
+
+/**
+ * iommu_domain_leaves() - How many leaves of one size a page table has
+ * @domain: a domain
+ * @pgsize: one of its page sizes, bytes
+ *
+ * A driver counts what it writes and clears. A number that is read while others map and unmap is that of a moment ago.
+ *
+ * Context: any.
+ * Return: the number; 0 for another size, and where the driver does not count.
+ */
+unsigned long iommu_domain_leaves(struct iommu_domain *domain, size_t pgsize)
+{
+	return domain->ops->leaves ? domain->ops->leaves(domain, pgsize) : 0;
+}
+EXPORT_SYMBOL_GPL(iommu_domain_leaves);
