@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * iommuctl - see which devices programs can have through /dev/iommu, why not, and what those that do have mapped
+ *
+ * This file knows the commands by name, and nothing of what they do.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "ctl.h"
+
+#ifndef VERSION
+#define VERSION "1"
+#endif
+
+struct settings settings = { .sysroot = "", .columns = 80 };
+
+const struct command commands[] = {
+	{
+		.name = "list",
+		.run = cmd_list,
+		.arguments = "[DEVICE...]",
+		.what = "PCI devices with driver, group and node, and whether a program can have them",
+	},
+	{}
+};
+
+void put_help(const struct command *c)
+{
+	if (c) {
+		printf("usage: iommuctl %s [--json] [--sysroot DIR] %s\n%s\n", c->name, c->arguments, c->what);
+		if (c->options)
+			printf("\n%s", c->options);
+	} else {
+		printf("usage: iommuctl COMMAND [--json] [--sysroot DIR] ...\n\n");
+		for (c = commands; c->name; c++)
+			printf("  %-8s %s\n", c->name, c->what);
+		printf("\n  --json         print JSON\n"
+		       "  --sysroot DIR  look at DIR/sys, DIR/proc and DIR/dev instead\n"
+		       "  --help         help, also of each command\n"
+		       "  --version      version\n\n"
+		       "iommuctl(8) explains it, the exit status included.\n");
+	}
+	finish_output();
+	exit(DONE);
+}
+
+static void look_at_terminal(void)
+{
+	const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
+	struct winsize size;
+
+	if (!isatty(STDOUT_FILENO))
+		return;
+	settings.colour = !(no_colour && *no_colour) && term && strcmp(term, "dumb");
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col >= 40)
+		settings.columns = size.ws_col;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *c;
+	int status;
+
+	/* a reader that has seen enough ends us, also below a parent that ignores this */
+	signal(SIGPIPE, SIG_DFL);
+	look_at_terminal();
+	if (argc > 1 && !strcmp(argv[1], "--version")) {
+		printf("iommuctl " VERSION "\n");
+		finish_output();
+		return DONE;
+	}
+	/* options of every command may stand before its name */
+	next_option(argc, argv, NULL);
+	if (optind >= argc)
+		usage_error("which command?");
+	argc -= optind;
+	argv += optind;
+	if (!strcmp(argv[0], "help"))
+		put_help(NULL);
+	for (c = commands; c->name; c++) {
+		if (!strcmp(c->name, argv[0]))
+			break;
+	}
+	if (!c->name)
+		usage_error("no command is called %s", escaped(argv[0]));
+	/* 0, not 1: glibc's getopt starts anew */
+	optind = 0;
+	status = c->run(argc, argv);
+	finish_output();
+	return status;
+}
