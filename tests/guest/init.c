@@ -493,8 +493,11 @@ static int search_leaks(void)
 
 static void shell(void)
 {
-	pid_t pid = fork();
+	pid_t pid;
 
+	if (symlink(CHANNEL, "/dev/host"))
+		printf("init: /dev/host: %s\n", strerror(errno));
+	pid = fork();
 	if (!pid) {
 		/* the console itself cannot be a controlling terminal: no Ctrl-C */
 		setsid();
@@ -502,7 +505,8 @@ static void shell(void)
 			dup2(fd, i);
 		setenv("HOME", "/tmp", 1);
 		setenv("PS1", "guest:\\w# ", 1);
-		printf("\nThe test programs are in /bin; \"exit\" or Ctrl-D powers off, Ctrl-A X stops QEMU.\n");
+		printf("\niommuctl and the test programs are in /bin; what is written to /dev/host is in build/shell.out.\n");
+		printf("\"exit\" or Ctrl-D powers off, Ctrl-A X stops QEMU.\n");
 		execl("/bin/busybox", "busybox", "sh", "-c",
 		      "/bin/busybox --install -s /bin; cd /tmp; exec sh -l", NULL);
 		_exit(127);
