@@ -25,6 +25,25 @@ const struct command commands[] = {
 		.arguments = "[DEVICE...]",
 		.what = "PCI devices with driver, group and node, and whether a program can have them",
 	},
+	{
+		.name = "bind",
+		.run = cmd_bind,
+		.arguments = "[OPTION...] DEVICE...",
+		.what = "give devices to a VFIO driver, so that programs can have them",
+		.options = "  --driver NAME  that driver instead of vfio-pci\n"
+			   "  --group        also the other devices of their groups that drivers of the kernel have\n"
+			   "  --force        although this machine needs them, or their group stays unusable\n"
+			   "  --dry-run      only print what a shell would do\n",
+	},
+	{
+		.name = "unbind",
+		.run = cmd_unbind,
+		.arguments = "[OPTION...] DEVICE...",
+		.what = "give devices back to the drivers that the kernel has for them",
+		.options = "  --group        also the other devices of their groups that VFIO has\n"
+			   "  --force        although a program has them: it is asked to let go, and waited for\n"
+			   "  --dry-run      only print what a shell would do\n",
+	},
 	{}
 };
 

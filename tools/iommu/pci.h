@@ -69,8 +69,8 @@ bool pci_is_harmless(const struct pci_device *d);
 bool pci_is_bridge(const struct pci_device *d);
 
 /*
- * Devices of the group of @d that drivers of the kernel have, @d itself left out: names in the form of list_dir(), those
- * of devices that are not PCI included.
+ * Devices of the group of @d that drivers of the kernel have, @d itself left out: names in the form of list_dir(),
+ * those of devices that are not PCI included.
  */
 int pci_group_foreign(const struct pci_device *d, char ***names);
 /* The driver of a device of a group, which may be on another bus; NULL for none */
