@@ -115,8 +115,15 @@ static int txn_check(struct attach_txn *txn, unsigned int how)
 static bool slot_take_faults(struct iommu_attach_handle *handle, struct iommu_fault_group *fg)
 {
 	struct iommufd_slot *slot = container_of(handle, struct iommufd_slot, handle);
+	unsigned int num = fg->num;
+	bool taken;
 
-	return iommufd_fault_take(slot->hwpt->fault, fg, slot, slot->dev_id);
+	/* Before: who has read a request finds it counted, and @fg is gone once that is answered */
+	atomic64_add(num, &slot->igroup->page_requests);
+	taken = iommufd_fault_take(slot->hwpt->fault, fg, slot, slot->dev_id);
+	if (!taken)
+		atomic64_sub(num, &slot->igroup->page_requests);
+	return taken;
 }
 
 /* A slot that the core does not know, any more: what still waits for an answer from it gets one */
@@ -149,6 +156,7 @@ static int txn_alloc(struct attach_txn *txn)
 	slot = kzalloc(sizeof(*slot), GFP_KERNEL_ACCOUNT);
 	if (!slot)
 		return -ENOMEM;
+	slot->igroup = txn->member->igroup;
 	slot->hwpt = txn->hwpt;
 	slot->handle.domain = txn->hwpt->domain;
 	slot->handle.parent = txn->hwpt->parent;

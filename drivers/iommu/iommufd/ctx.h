@@ -18,6 +18,7 @@ struct file;
 
 /**
  * struct iommufd_ctx - One open file of /dev/iommu
+ * @serial: how many contexts there had been since boot, with it: a name that tells nothing of kernel addresses
  * @file: the file; a reference on it is a reference on the context
  * @objs: everything that has an id
  * @groups: the iommu_group id of every bound device to its struct iommufd_group
@@ -31,6 +32,7 @@ struct file;
  * @vfio_noiommu: their devices have no IOMMU; covered by @groups_lock
  */
 struct iommufd_ctx {
+	u64 serial;
 	struct file *file;
 	struct iommufd_objects objs;
 	struct xarray groups;

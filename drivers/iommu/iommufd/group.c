@@ -116,6 +116,20 @@ bool iommufd_ctx_owns_group(struct iommufd_ctx *ictx, struct iommu_group *group)
 EXPORT_SYMBOL_GPL(iommufd_ctx_owns_group);
 
 /**
+ * iommufd_member_page_requests() - How many page requests of a device have been delivered
+ * @member: device
+ *
+ * Only a device that is alone in its group may send any, so the group counts them, which is there as long as an
+ * attachment is.
+ *
+ * Return: requests, single ones, since it was bound.
+ */
+u64 iommufd_member_page_requests(struct iommufd_member *member)
+{
+	return member->faults ? atomic64_read(&member->igroup->page_requests) : 0;
+}
+
+/**
  * iommufd_group_hwpt_id() - Where a group is at this moment
  * @igroup: the group
  * @pasid: requests with this PASID, or IOMMU_NO_PASID

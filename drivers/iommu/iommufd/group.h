@@ -2,6 +2,7 @@
 #ifndef __IOMMUFD_GROUP_H
 #define __IOMMUFD_GROUP_H
 
+#include <linux/atomic.h>
 #include <linux/mutex.h>
 #include <linux/xarray.h>
 
@@ -14,6 +15,7 @@ struct iommufd_hwpt;
 /**
  * struct iommufd_slot - What a group's requests with one PASID translate through
  * @handle: the attachment as the core knows it
+ * @igroup: its group
  * @hwpt: page table, linked
  * @members: bound devices that are attached here
  * @dev_id: device that asks for pages, as user space knows it; it is the only one of its group. 0 if none does
@@ -22,6 +24,7 @@ struct iommufd_hwpt;
  */
 struct iommufd_slot {
 	struct iommu_attach_handle handle;
+	struct iommufd_group *igroup;
 	struct iommufd_hwpt *hwpt;
 	unsigned int members;
 	u32 dev_id;
@@ -33,6 +36,7 @@ struct iommufd_slot {
  * @group: the iommu_group
  * @id: its id, key in ictx->groups
  * @refs: bound devices; covered by ictx->groups_lock
+ * @page_requests: how many its only device has sent that a queue took
  * @lock: covers what follows; held from the first check of an attach to its end
  * @slots: PASID to struct iommufd_slot, IOMMU_NO_PASID for the requests without one; what is not there is blocked
  * @owners: addresses under which the group's reserved regions are reserved in an IOAS, two that take turns
@@ -46,6 +50,7 @@ struct iommufd_group {
 	struct iommu_group *group;
 	int id;
 	unsigned int refs;
+	atomic64_t page_requests;
 	struct mutex lock;	/* where the group is */
 	struct xarray slots;
 	u8 owners[2];
@@ -71,6 +76,7 @@ struct iommufd_member {
 void iommufd_group_init(struct iommufd_group *igroup);
 struct iommufd_group *iommufd_group_get(struct iommufd_ctx *ictx, struct device *dev);
 void iommufd_group_put(struct iommufd_group *igroup);
+u64 iommufd_member_page_requests(struct iommufd_member *member);
 u32 iommufd_group_hwpt_id(struct iommufd_group *igroup, ioasid_t pasid);
 
 #endif

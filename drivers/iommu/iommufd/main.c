@@ -8,6 +8,7 @@
  * A context lives as long as its file: whoever holds a reference on one holds it on the other, so closing the last
  * file descriptor while a device is bound leaves everything in place until the device lets go.
  */
+#include <linux/atomic.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/iommufd.h>
@@ -19,6 +20,9 @@
 #include "lockdep.h"
 #include "pinned.h"
 
+/* Contexts since boot */
+static atomic64_t contexts = ATOMIC64_INIT(0);
+
 static int iommufd_fops_open(struct inode *inode, struct file *file)
 {
 	struct iommufd_ctx *ictx = kzalloc(sizeof(*ictx), GFP_KERNEL_ACCOUNT);
@@ -26,6 +30,7 @@ static int iommufd_fops_open(struct inode *inode, struct file *file)
 	if (!ictx)
 		return -ENOMEM;
 	iommufd_ctx_init(ictx);
+	ictx->serial = atomic64_inc_return(&contexts);
 	/* Under the name of VFIO's container pages count as they do there */
 	if (iminor(inode) == VFIO_MINOR)
 		ictx->account_mode = PIN_ACCOUNT_PROCESS;
