@@ -26,6 +26,7 @@ struct iommufd_device;
 struct iommufd_noiommu;
 struct mm_struct;
 struct page;
+struct seq_file;
 
 /**
  * typedef iommufd_report_fn - Told which page table an attach is going to use
@@ -143,6 +144,12 @@ struct iommufd_dmabuf_exporter {
 	struct dma_buf *(*of_mapping)(void *private, unsigned long pfn, unsigned long *first);
 	struct list_head entry;
 };
+
+/* What fdinfo of a context says of one device, for fdinfo of the device */
+void iommufd_ctx_show(struct iommufd_ctx *ictx, struct seq_file *m);
+void iommufd_device_show(struct iommufd_device *idev, struct seq_file *m);
+void iommufd_access_show(struct iommufd_access *access, struct seq_file *m);
+void iommufd_noiommu_show(struct iommufd_noiommu *ndev, struct seq_file *m);
 
 int iommufd_dmabuf_exporter_add(struct iommufd_dmabuf_exporter *exporter);
 void iommufd_dmabuf_exporter_remove(struct iommufd_dmabuf_exporter *exporter);

@@ -25,7 +25,7 @@ static void access_object_destroy(struct iommufd_object *obj)
 	kfree(access);
 }
 
-static const struct iommufd_object_ops access_ops = {
+const struct iommufd_object_ops iommufd_access_object_ops = {
 	.destroy = access_object_destroy,
 };
 
@@ -59,7 +59,7 @@ struct iommufd_access *iommufd_access_create(struct iommufd_ctx *ictx, const str
 	access->ops = ops;
 	access->data = data;
 	iommufd_access_init(access);
-	rc = iommufd_object_reserve(&ictx->objs, &access->obj, &access_ops);
+	rc = iommufd_object_reserve(&ictx->objs, &access->obj, &iommufd_access_object_ops);
 	if (rc) {
 		kfree(access);
 		return ERR_PTR(rc);

@@ -34,6 +34,8 @@ struct iommufd_access {
 	struct iommufd_ioas *home;
 };
 
+extern const struct iommufd_object_ops iommufd_access_object_ops;
+
 void iommufd_access_init(struct iommufd_access *access);
 
 #endif

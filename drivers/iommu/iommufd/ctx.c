@@ -33,6 +33,22 @@ void iommufd_ctx_cleanup(struct iommufd_ctx *ictx)
 }
 
 /**
+ * iommufd_ctx_account_mode() - Whose limit the pages count against that are pinned now
+ * @ictx: context
+ *
+ * Return: that of who mapped last; before that, what the context asks for.
+ */
+enum pin_account_mode iommufd_ctx_account_mode(struct iommufd_ctx *ictx)
+{
+	enum pin_account_mode mode;
+
+	spin_lock(&ictx->payer_lock);
+	mode = ictx->payer ? ictx->payer->account.mode : ictx->account_mode;
+	spin_unlock(&ictx->payer_lock);
+	return mode;
+}
+
+/**
  * iommufd_ctx_payer() - The calling process as one that pays
  * @ictx: context
  *

@@ -14,6 +14,7 @@
 #include "object.h"
 #include "pin_payer.h"
 
+struct dentry;
 struct file;
 
 /**
@@ -27,6 +28,7 @@ struct file;
  * @account_mode: whose limit pinned pages count against; fixed once there is an object
  * @payer: who mapped last, and very likely maps next; NULL in the beginning; covered by @payer_lock
  * @payer_lock: covers @payer
+ * @debugfs: its directory there, or an error
  * @vfio_ioas_id: IOAS that IOMMU_VFIO_IOAS named last, 0 for none; it may be gone
  * @vfio_groups: how many groups of VFIO have it for their container; covered by @groups_lock
  * @vfio_noiommu: their devices have no IOMMU; covered by @groups_lock
@@ -41,6 +43,7 @@ struct iommufd_ctx {
 	enum pin_account_mode account_mode;
 	struct pin_payer *payer;
 	spinlock_t payer_lock;	/* payer */
+	struct dentry *debugfs;
 	u32 vfio_ioas_id;
 	unsigned int vfio_groups;
 	bool vfio_noiommu;
@@ -74,6 +77,7 @@ static inline int iommufd_ucmd_respond(struct iommufd_ucmd *ucmd, size_t len)
 
 void iommufd_ctx_init(struct iommufd_ctx *ictx);
 void iommufd_ctx_cleanup(struct iommufd_ctx *ictx);
+enum pin_account_mode iommufd_ctx_account_mode(struct iommufd_ctx *ictx);
 struct pin_payer *iommufd_ctx_payer(struct iommufd_ctx *ictx);
 
 #endif

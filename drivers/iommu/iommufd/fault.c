@@ -75,7 +75,9 @@ bool iommufd_fault_take(struct iommufd_fault *fault, struct iommu_fault_group *f
 		fg->owner = owner;
 		fg->dev_id = dev_id;
 		list_add_tail(&fg->entry, &fault->waiting);
+		fault->num_waiting++;
 		fault->count++;
+		fault->total++;
 		wake_up_interruptible_poll(&fault->wait, EPOLLIN | EPOLLRDNORM);
 	}
 	spin_unlock(&fault->lock);
@@ -104,8 +106,10 @@ void iommufd_fault_flush(struct iommufd_fault *fault, const void *owner)
 	mutex_lock(&fault->mutex);
 	spin_lock(&fault->lock);
 	list_for_each_entry_safe(fg, next, &fault->waiting, entry) {
-		if (!owner || fg->owner == owner)
+		if (!owner || fg->owner == owner) {
 			list_move_tail(&fg->entry, &list);
+			fault->num_waiting--;
+		}
 	}
 	spin_unlock(&fault->lock);
 	list_for_each_entry_safe(fg, next, &list, entry)
@@ -126,8 +130,10 @@ static struct iommu_fault_group *pop_waiting(struct iommufd_fault *fault)
 
 	spin_lock(&fault->lock);
 	fg = list_first_entry_or_null(&fault->waiting, struct iommu_fault_group, entry);
-	if (fg)
+	if (fg) {
 		list_del(&fg->entry);
+		fault->num_waiting--;
+	}
 	spin_unlock(&fault->lock);
 	return fg;
 }
@@ -136,6 +142,7 @@ static void push_back(struct iommufd_fault *fault, struct iommu_fault_group *fg)
 {
 	spin_lock(&fault->lock);
 	list_add(&fg->entry, &fault->waiting);
+	fault->num_waiting++;
 	spin_unlock(&fault->lock);
 }
 

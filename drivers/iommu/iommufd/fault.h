@@ -19,7 +19,9 @@ struct iommu_fault_group;
  * @next_cookie: where to look for a free cookie; numbers come back late, so that an answer too many meets nothing
  * @lock: covers what follows; innermost
  * @waiting: groups that were not read yet, oldest first
+ * @num_waiting: groups in @waiting
  * @count: groups in @waiting and @given
+ * @total: groups that were ever taken
  * @closed: nobody can read any more
  * @wait: woken when there is something to read
  */
@@ -29,9 +31,11 @@ struct iommufd_fault {
 	struct mutex mutex;	/* given and next_cookie */
 	struct xarray given;
 	u32 next_cookie;
-	spinlock_t lock;	/* waiting, count and closed */
+	spinlock_t lock;	/* waiting, what is counted, and closed */
 	struct list_head waiting;
+	unsigned int num_waiting;
 	unsigned int count;
+	u64 total;
 	bool closed;
 	wait_queue_head_t wait;
 };

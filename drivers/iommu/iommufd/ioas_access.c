@@ -100,7 +100,9 @@ static void end_use(struct ioas_map *map, struct ioas_pin *pin, bool stays)
 {
 	down_write(&map->space.rwsem);
 	pin->busy = false;
-	if (!stays)
+	if (stays)
+		map->counts.pins += pin->last_page - pin->first_page + 1;
+	else
 		interval_tree_remove(&pin->node, &map->pins);
 	map->settled++;
 	up_write(&map->space.rwsem);

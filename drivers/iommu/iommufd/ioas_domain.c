@@ -214,9 +214,17 @@ static int hold_pages(struct ioas_map *map, struct page_hold **holds)
 	return rc == -EINTR || rc == -ENOMEM ? rc : 0;
 }
 
+static void count_pins(struct ioas_map *map, unsigned long npages)
+{
+	down_write(&map->space.rwsem);
+	map->counts.pins += npages;
+	up_write(&map->space.rwsem);
+}
+
 /* Put all areas into a domain; @pin: pin them for it */
 static int fill_domain(struct ioas_map *map, struct ioas_domain *dom, bool pin)
 {
+	unsigned long npages = 0;
 	struct ioas_area *area;
 	int rc = 0;
 
@@ -231,10 +239,13 @@ static int fill_domain(struct ioas_map *map, struct ioas_domain *dom, bool pin)
 				ioas_area_unpin(area);
 			break;
 		}
+		npages += ioas_area_npages(area);
 		cond_resched();
 	}
 	if (rc)
 		drain_domain(map, dom, area, pin);
+	else if (pin)
+		count_pins(map, npages);
 	return rc;
 }
 

@@ -454,6 +454,10 @@ int ioas_map_commit(struct ioas_map *map, struct ioas_area *areas)
 		next = areas->next;
 		areas->state = IOAS_AREA_LIVE;
 		areas->next = NULL;
+		map->counts.maps++;
+		map->counts.mapped += ioas_area_length(areas);
+		if (areas->held)
+			map->counts.pins += ioas_area_npages(areas);
 	}
 	up_write(&map->space.rwsem);
 	up_read(&map->fill_rwsem);
@@ -519,6 +523,7 @@ static int cut_area(struct ioas_map *map, struct ioas_area *area, struct ioas_ar
 	ioas_access_cut(map, area, upper, iova);
 	pinned_get(area->pinned);
 	upper->state = IOAS_AREA_LIVE;
+	map->counts.maps++;
 	iova_space_split(&map->space, &area->claim, &upper->claim, iova);
 	return 0;
 }
@@ -665,6 +670,8 @@ int ioas_map_unmap_after(struct ioas_map *map, unsigned long start, unsigned lon
 		*unmapped += ioas_area_length(area);
 		down_write(&map->space.rwsem);
 		iova_space_unclaim(&map->space, &area->claim);
+		map->counts.unmaps++;
+		map->counts.mapped -= ioas_area_length(area);
 		up_write(&map->space.rwsem);
 		ioas_areas_free(area);
 		cond_resched();

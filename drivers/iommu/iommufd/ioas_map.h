@@ -47,6 +47,20 @@ struct ioas_area {
 };
 
 /**
+ * struct ioas_counts - What was done in an IOAS since it was made
+ * @mapped: bytes in areas, but for those that are being mapped
+ * @maps: areas that were put in, or made by a cut
+ * @unmaps: areas that were taken out
+ * @pins: pages that were pinned for areas or software users
+ */
+struct ioas_counts {
+	u64 mapped;
+	u64 maps;
+	u64 unmaps;
+	u64 pins;
+};
+
+/**
  * struct ioas_map - All mappings of an IOAS, and who uses them
  * @fill_rwsem: held for reading while areas are put into domains and taken out, for writing while domains and software
  *		users come and go
@@ -57,6 +71,7 @@ struct ioas_area {
  * @users_lock: covers @users and the running calls of each
  * @pins: struct ioas_pin by address; covered by space.rwsem
  * @looked_up: a software user knows where areas lie in the process; set with space.rwsem held, and stays
+ * @counts: what was done; written with space.rwsem held for writing
  * @settled: how often a pin stopped being busy; written with space.rwsem held for writing
  * @dirty: which pages have been written
  * @idle: woken when @settled changed or a software user's call ended
@@ -70,6 +85,7 @@ struct ioas_map {
 	spinlock_t users_lock;	/* users and their calls */
 	struct rb_root_cached pins;
 	bool looked_up;
+	struct ioas_counts counts;
 	unsigned int settled;
 	struct ioas_dirty dirty;
 	wait_queue_head_t idle;
@@ -104,6 +120,11 @@ static inline unsigned long ioas_area_index(struct ioas_area *area)
 static inline unsigned long ioas_area_last_index(struct ioas_area *area)
 {
 	return (area->byte + (ioas_area_length(area) - 1)) >> PAGE_SHIFT;
+}
+
+static inline unsigned long ioas_area_npages(struct ioas_area *area)
+{
+	return ioas_area_last_index(area) - ioas_area_index(area) + 1;
 }
 
 int ioas_area_pin(struct ioas_area *area);

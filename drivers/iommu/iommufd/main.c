@@ -16,9 +16,11 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
+#include "debugfs.h"
 #include "ioctl.h"
 #include "lockdep.h"
 #include "pinned.h"
+#include "show.h"
 
 /* Contexts since boot */
 static atomic64_t contexts = ATOMIC64_INIT(0);
@@ -36,6 +38,7 @@ static int iommufd_fops_open(struct inode *inode, struct file *file)
 		ictx->account_mode = PIN_ACCOUNT_PROCESS;
 	ictx->file = file;
 	file->private_data = ictx;
+	iommufd_debugfs_add(ictx);
 	return 0;
 }
 
@@ -43,6 +46,7 @@ static int iommufd_fops_release(struct inode *inode, struct file *file)
 {
 	struct iommufd_ctx *ictx = file->private_data;
 
+	iommufd_debugfs_remove(ictx);
 	iommufd_objects_destroy(&ictx->objs);
 	iommufd_ctx_cleanup(ictx);
 	kfree(ictx);
@@ -54,12 +58,18 @@ static long iommufd_fops_ioctl(struct file *file, unsigned int cmd, unsigned lon
 	return iommufd_ioctl(file->private_data, cmd, (void __user *)arg);
 }
 
+static void iommufd_fops_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	iommufd_show_objects(file->private_data, m);
+}
+
 static const struct file_operations iommufd_fops = {
 	.owner = THIS_MODULE,
 	.open = iommufd_fops_open,
 	.release = iommufd_fops_release,
 	.unlocked_ioctl = iommufd_fops_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.show_fdinfo = iommufd_fops_show_fdinfo,
 };
 
 /**
@@ -159,9 +169,10 @@ static int __init iommufd_init(void)
 	if (rc)
 		return rc;
 	iommufd_lockdep_init();
+	iommufd_debugfs_init();
 	rc = misc_register(&iommufd_misc);
 	if (rc)
-		goto err_cache;
+		goto err_debugfs;
 	if (!IS_ENABLED(CONFIG_IOMMUFD_VFIO_CONTAINER))
 		return 0;
 	rc = misc_register(&container_misc);
@@ -171,7 +182,8 @@ static int __init iommufd_init(void)
 
 err_misc:
 	misc_deregister(&iommufd_misc);
-err_cache:
+err_debugfs:
+	iommufd_debugfs_exit();
 	pinned_cache_destroy();
 	return rc;
 }
@@ -181,6 +193,7 @@ static void __exit iommufd_exit(void)
 	if (IS_ENABLED(CONFIG_IOMMUFD_VFIO_CONTAINER))
 		misc_deregister(&container_misc);
 	misc_deregister(&iommufd_misc);
+	iommufd_debugfs_exit();
 	pinned_cache_destroy();
 }
 

@@ -137,6 +137,7 @@ struct iommufd_noiommu *iommufd_noiommu_bind(struct iommufd_ctx *ictx, struct de
 		return ERR_PTR(-ENOMEM);
 	iommufd_noiommu_init(ndev);
 	ndev->ictx = ictx;
+	ndev->dev = dev;
 	rc = iommufd_object_reserve(&ictx->objs, &ndev->obj, &iommufd_noiommu_ops);
 	if (rc) {
 		kfree(ndev);
@@ -229,6 +230,22 @@ void iommufd_noiommu_detach(struct iommufd_noiommu *ndev)
 	mutex_unlock(&ndev->move);
 }
 EXPORT_SYMBOL_GPL(iommufd_noiommu_detach);
+
+/**
+ * iommufd_noiommu_ioas_id() - Which IOAS a device uses at this moment
+ * @ndev: bound device
+ * @id: out: id of the IOAS, 0 for none
+ *
+ * Return: 0; -EBUSY if it is moving, which may take its time.
+ */
+int iommufd_noiommu_ioas_id(struct iommufd_noiommu *ndev, u32 *id)
+{
+	if (!mutex_trylock(&ndev->move))
+		return -EBUSY;
+	*id = ndev->use ? ndev->use->ioas->obj.id : 0;
+	mutex_unlock(&ndev->move);
+	return 0;
+}
 
 static bool used_without_iommu(struct ioas_map *map)
 {

@@ -139,6 +139,45 @@ bool iommufd_object_tryget(struct iommufd_objects *objs, struct iommufd_object *
 	return live;
 }
 
+/**
+ * iommufd_object_next() - Find the first object from an id on and hold it busy
+ * @objs: table
+ * @id: where to begin
+ *
+ * For who looks at all objects, whatever they are, while they come and go: each is held for as long as it is looked at,
+ * and then given back with iommufd_object_put().
+ *
+ * Return: the object, or NULL if there is none.
+ */
+struct iommufd_object *iommufd_object_next(struct iommufd_objects *objs, u32 id)
+{
+	struct iommufd_object *obj;
+	unsigned long index = id;
+
+	xa_lock(&objs->table);
+	obj = xa_find(&objs->table, &index, U32_MAX, XA_PRESENT);
+	if (obj)
+		obj->busy++;
+	xa_unlock(&objs->table);
+	return obj;
+}
+
+/**
+ * iommufd_objects_count() - How many objects there are
+ * @objs: table
+ *
+ * Return: how many can be found, at about this moment.
+ */
+unsigned long iommufd_objects_count(struct iommufd_objects *objs)
+{
+	struct iommufd_object *obj;
+	unsigned long id, count = 0;
+
+	xa_for_each(&objs->table, id, obj)
+		count++;
+	return count;
+}
+
 /* Under the lock: once it is released a waiting destroyer may free @obj */
 static void put_locked(struct iommufd_objects *objs, struct iommufd_object *obj)
 {

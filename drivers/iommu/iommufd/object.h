@@ -49,6 +49,7 @@ struct iommufd_objects {
 void iommufd_objects_init(struct iommufd_objects *objs);
 void iommufd_objects_destroy(struct iommufd_objects *objs);
 bool iommufd_objects_empty(struct iommufd_objects *objs);
+unsigned long iommufd_objects_count(struct iommufd_objects *objs);
 
 int iommufd_object_reserve(struct iommufd_objects *objs, struct iommufd_object *obj,
 			   const struct iommufd_object_ops *ops);
@@ -57,6 +58,7 @@ void iommufd_object_publish(struct iommufd_objects *objs, struct iommufd_object 
 void iommufd_object_publish_busy(struct iommufd_objects *objs, struct iommufd_object *obj);
 
 struct iommufd_object *iommufd_object_get(struct iommufd_objects *objs, u32 id, const struct iommufd_object_ops *ops);
+struct iommufd_object *iommufd_object_next(struct iommufd_objects *objs, u32 id);
 bool iommufd_object_tryget(struct iommufd_objects *objs, struct iommufd_object *obj);
 void iommufd_object_put(struct iommufd_objects *objs, struct iommufd_object *obj);
 void iommufd_object_link(struct iommufd_objects *objs, struct iommufd_object *obj);

@@ -124,6 +124,14 @@ void pinned_unlock(struct pinned *p)
 	clear_and_wake_up_bit(LOCKED, &p->state);
 }
 
+static bool pinned_trylock(struct pinned *p)
+{
+	if (test_and_set_bit_lock(LOCKED, &p->state))
+		return false;
+	lock_map_acquire_try(&pinned_lock_map);
+	return true;
+}
+
 static unsigned long pinned_npages(struct pinned *p)
 {
 	return p->state >> NPAGES_SHIFT;
@@ -899,6 +907,68 @@ unsigned long pinned_run(struct pinned *p, unsigned long index, unsigned long la
 	pinned_runs(p, index, last, &run, 1, &num);
 	*pfn = run.pfn;
 	return run.npages;
+}
+
+static void add_run(struct pinned_tally *tally, unsigned long pfn, unsigned long npages)
+{
+	tally->pages += npages;
+	tally->runs += pfn != tally->next_pfn;
+	tally->next_pfn = pfn + npages;
+}
+
+/* What a user covers from @index on, up to @last, for a while; @index ends up behind it */
+static void tally_user(struct pinned *p, unsigned long *index, unsigned long last, struct pinned_tally *tally)
+{
+	struct page_run runs[SMALL_BATCH] __uninitialized;
+	unsigned int rounds = SMALL_BATCH;
+	struct interval_tree_node *node;
+	unsigned int num, i;
+
+	if (!p->wholes) {
+		node = interval_tree_iter_first(users_of(p), *index, last);
+		if (!node) {
+			*index = last + 1;
+			return;
+		}
+		*index = max(*index, node->start);
+		last = min(last, node->last);
+	}
+	while (*index <= last && rounds--) {
+		*index += pin_store_runs(&to_more(p)->store, *index, last, runs, SMALL_BATCH, &num);
+		for (i = 0; i < num; i++)
+			add_run(tally, runs[i].pfn, runs[i].npages);
+	}
+}
+
+/**
+ * pinned_tally() - Count pages that are pinned
+ * @p: pinned source
+ * @index: in: first page to look at; out: behind the last one that was looked at, which is not always @last
+ * @last: last page to look at, inclusive
+ * @tally: they are added to it
+ *
+ * Waits for nobody, and looks at a few hundred runs at most.
+ *
+ * Return: true; false if others work on what is pinned of @p, with nothing counted.
+ */
+bool pinned_tally(struct pinned *p, unsigned long *index, unsigned long last, struct pinned_tally *tally)
+{
+	void *more = READ_ONCE(p->more);
+
+	/* All of it is pinned then, though another moment it may not be */
+	if (xa_is_value(more))
+		add_run(tally, xa_to_value(more) + *index, last - *index + 1);
+	if (xa_is_value(more) || !pinned_has_pages(p)) {
+		*index = last + 1;
+		return true;
+	}
+	if (!pinned_trylock(p))
+		return false;
+	/* Where it became one run just now, the next call sees it */
+	if (!is_run(p))
+		tally_user(p, index, last, tally);
+	pinned_unlock(p);
+	return true;
 }
 
 /* Where a page is if somebody has pinned it */

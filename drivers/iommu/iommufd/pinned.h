@@ -40,6 +40,18 @@ struct pinned {
 	unsigned long room[PINNED_ROOM / sizeof(unsigned long)];
 };
 
+/**
+ * struct pinned_tally - Pages that are pinned, and how they lie
+ * @pages: how many
+ * @runs: in how many runs of physically contiguous pages
+ * @next_pfn: what would make the last run longer, 0 for nothing
+ */
+struct pinned_tally {
+	unsigned long pages;
+	unsigned long runs;
+	unsigned long next_pfn;
+};
+
 extern unsigned long pinned_max_batch;
 
 struct pinned *pinned_alloc_user(unsigned long uaddr, unsigned long npages, bool writable, struct pin_payer *payer);
@@ -59,6 +71,7 @@ struct pin_dmabuf *pinned_dmabuf(struct pinned *p);
 int pinned_user_address(struct pinned *p, u64 byte, struct mm_struct **mm, unsigned long *uaddr);
 int pinned_acquire(struct pinned *p, unsigned long index, unsigned long last);
 void pinned_release(struct pinned *p, unsigned long index, unsigned long last);
+bool pinned_tally(struct pinned *p, unsigned long *index, unsigned long last, struct pinned_tally *tally);
 int pinned_copy(struct pinned *p, u64 byte, void *buf, size_t length, bool write, bool remote);
 int pinned_move_begin(struct pinned *p, struct pin_payer *payer, struct list_head *moves);
 void pinned_move_end(struct list_head *moves, bool commit);
