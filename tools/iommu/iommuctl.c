@@ -44,6 +44,29 @@ const struct command commands[] = {
 			   "  --force        although a program has them: it is asked to let go, and waited for\n"
 			   "  --dry-run      only print what a shell would do\n",
 	},
+	{
+		.name = "show",
+		.run = cmd_show,
+		.arguments = "[--areas] [PROCESS|DEVICE]",
+		.what = "who has which address spaces, page tables and devices, as a tree",
+		.options = "  --areas        also each mapped area; from debugfs, for root only\n",
+	},
+	{
+		.name = "graph",
+		.run = cmd_graph,
+		.arguments = "[OPTION...] [PROCESS|DEVICE]",
+		.what = "the same as a picture",
+		.options = "  --output FILE  there instead of to stdout\n"
+			   "  --format NAME  dot, or svg or png, which Graphviz draws; otherwise as FILE ends, or dot\n",
+	},
+	{
+		.name = "watch",
+		.run = cmd_watch,
+		.arguments = "[OPTION...] [PROCESS|DEVICE]",
+		.what = "maps, pins and faults while they happen, each second",
+		.options = "  --interval SECONDS  that often\n"
+			   "  --count N           so many times, not until it is stopped\n",
+	},
 	{}
 };
 
