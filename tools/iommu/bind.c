@@ -3,8 +3,8 @@
  * bind - give PCI devices to a VFIO driver, and back
  *
  * First all is decided, and what would do harm or no good is refused: a device that this machine needs, one that a
- * program has, a part of a group. Then driver_override says which driver a device gets, and the kernel is asked to look for one
- * again. When one of several devices fails, those before it go back to where they were.
+ * program has, a part of a group. Then driver_override says which driver a device gets, and the kernel is asked to
+ * look for one again. When one of several devices fails, those before it go back to where they were.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -123,8 +123,8 @@ void json_append_string(struct json_object *array, const char *s);
 void finish_output(void);
 
 /*
- * sysroot.c: all paths begin with /sys, /proc or /dev and are looked up below settings.sysroot. On error errno is that
- * of the system call.
+ * sysroot.c: all paths begin with /sys, /proc or /dev and are looked up below settings.sysroot. On error errno is
+ * that of the system call.
  */
 __attribute__((format(printf, 1, 2))) bool path_exists(const char *fmt, ...);
 /* The path itself, to be freed; for messages that tell the user what to look at, leave the sysroot away. */

@@ -2,8 +2,8 @@
 /*
  * host_use - does this machine itself need a device?
  *
- * Whoever takes the disk below / away from its driver learns of it too late. File systems, swap and network interfaces
- * are traced to the PCI device below them by the paths of sysfs, through volumes that are made of others.
+ * Whoever takes the disk below / away from its driver learns of it too late. File systems, swap and network
+ * interfaces are traced to the PCI device below them by the paths of sysfs, through volumes that are made of others.
  */
 #include <net/if.h>
 #include <stdlib.h>

@@ -26,6 +26,15 @@ const struct command commands[] = {
 		.what = "PCI devices with driver, group and node, and whether a program can have them",
 	},
 	{
+		.name = "doctor",
+		.run = cmd_doctor,
+		.arguments = "[OPTION...] DEVICE...",
+		.what = "why a program cannot have a device, and the command that mends it",
+		.options = "  --iova START-LAST  can memory be mapped there? Both ends belong to it\n"
+			   "  --memory SIZE      can a guest with that much memory (16G) have the device?\n"
+			   "  --pid PID          the process whose limits count for --memory\n",
+	},
+	{
 		.name = "bind",
 		.run = cmd_bind,
 		.arguments = "[OPTION...] DEVICE...",

@@ -86,8 +86,8 @@ const char *pci_usable_text(enum pci_usable u);
 const char *pci_usable_key(enum pci_usable u);
 
 /*
- * "Intel Corporation 82576 Gigabit Network Connection", and without the vendor; numbers when nothing knows a name. They
- * last until the next call.
+ * "Intel Corporation 82576 Gigabit Network Connection", and without the vendor; numbers when nothing knows a name.
+ * They last until the next call.
  */
 const char *pci_device_name(const struct pci_device *d);
 const char *pci_short_name(const struct pci_device *d);
