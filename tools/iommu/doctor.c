@@ -151,8 +151,8 @@ static void check_iommu(struct patient *p)
 		mend_boot_options(p, NULL, "intel_iommu=on");
 	} else {
 		tell(p, PROBLEM, "no-iommu", "The machine has no IOMMU, or its firmware hides it: look for VT-d,");
-		also(p, "AMD-Vi, IOMMU or SMMU in the firmware's setup and switch it on. A virtual machine gets one from");
-		also(p, "its monitor, QEMU's with -device intel-iommu,intremap=on or -machine virt,iommu=smmuv3.");
+		also(p, "AMD-Vi, IOMMU or SMMU in the firmware's setup and switch it on. A virtual machine gets");
+		also(p, "one from its monitor: -device intel-iommu,intremap=on or -machine virt,iommu=smmuv3 of QEMU.");
 	}
 	free_names(names, n);
 }
@@ -217,8 +217,8 @@ static void check_node(struct patient *p)
 	char *numbers;
 
 	if (!p->d.node) {
-		tell(p, PROBLEM, "no-node", "Its driver has made no device node: the driver failed, which dmesg tells,");
-		also(p, "or the kernel has VFIO's groups only.");
+		tell(p, PROBLEM, "no-node", "Its driver has made no device node: it failed, which dmesg tells, or the");
+		also(p, "kernel has VFIO's groups only.");
 		return;
 	}
 	if (path_exists("/dev/vfio/devices/%s", p->d.node)) {
@@ -360,7 +360,7 @@ static void explain_rmrr(struct patient *p, enum verdict v, const struct region 
 {
 	tell(p, v, "rmrr", "The firmware has an RMRR for it, at 0x%llx-0x%llx: memory that it uses through the",
 	     r->start, r->last);
-	also(p, "device, behind the kernel's back, for a management controller or to show a USB keyboard as an old one.");
+	also(p, "device, behind the kernel's back, for a management controller or for USB keyboards as old ones.");
 }
 
 static void check_firmware_regions(struct patient *p)
@@ -375,9 +375,9 @@ static void check_firmware_regions(struct patient *p)
 			also(p, "With this kind of device that is over once the kernel runs, so it is not in the way.");
 		} else if (!strcmp(r->type, "direct") && p->iommu && !strncmp(p->iommu, "dmar", 4)) {
 			explain_rmrr(p, PROBLEM, r);
-			also(p, "It would have to stay reachable in every address space, so no program gets the device.");
-			also(p, "Only the firmware can end that: look in its setup for legacy USB, or for shared memory");
-			also(p, "of the management controller, or ask the vendor.");
+			also(p, "It would have to stay reachable in every address space, so no program gets it.");
+			also(p, "Only the firmware can end that: look in its setup for legacy USB, or for memory that");
+			also(p, "is shared with the management controller, or ask the vendor.");
 		}
 	}
 }
