@@ -21,7 +21,7 @@ CHECK_ARCHES := $(call given,ARCH)
 CHECK_MODES := $(call given,MODE)
 CHECK_KERNELS := $(call given,DEBUG)
 export CHECK_ARCHES CHECK_MODES CHECK_KERNELS
-CHECK_GROUPS := harness patches static abi kunit guest vmm bench drivers
+CHECK_GROUPS := harness patches static abi iommuctl kunit guest vmm bench drivers
 
 help:
 	@echo 'make run         the demonstration: an emulated device does DMA through /dev/iommu, every line checked'

@@ -96,6 +96,32 @@ const struct open_file *context_owner(const struct context *c)
 	return c->nr_files ? &c->files[0] : NULL;
 }
 
+/* The kernel writes what would not be a value, blanks for example, as \ooo. */
+static bool is_octal(const char *s)
+{
+	return s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7';
+}
+
+/* Moves a word to the left, as it was before the kernel wrote it; the end of what it has become. */
+static char *take_word(char *to, const char *from, size_t length)
+{
+	const char *end = from + length;
+	char c;
+
+	while (from < end) {
+		c = *from;
+		if (end - from >= 4 && is_octal(from)) {
+			c = (from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0');
+			from += 3;
+		}
+		from++;
+		/* a NUL would end it, and no name has one */
+		*to++ = c ? c : '?';
+	}
+	*to++ = '\0';
+	return to;
+}
+
 /* The words of a line, each with its NUL instead of what parted it; false when one of them is not "key=value". */
 static bool parse_words(char *line, char *end, struct record *r)
 {
@@ -108,10 +134,8 @@ static bool parse_words(char *line, char *end, struct record *r)
 		if (length) {
 			if (*from == '=' || !memchr(from, '=', length))
 				return false;
-			memmove(to, from, length);
+			to = take_word(to, from, length);
 			from += length;
-			to += length;
-			*to++ = '\0';
 		}
 		/* the end of the line is a NUL too */
 		from++;

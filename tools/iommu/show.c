@@ -76,8 +76,13 @@ static void add_area(struct node *ioas, const struct record *r)
 {
 	const char *source = value_or(r, "source", ""), *uaddr = value_of(r, "uaddr"),
 		   *state = value_or(r, "state", "live");
-	char *rest = copy_string(escaped(value_or(r, "prot", "")));
+	char *rest;
 
+	if (!value_of(r, "iova")) {
+		add(ioas, PLAIN, copy_string("areas"), copy_string("not known, they are being changed"));
+		return;
+	}
+	rest = copy_string(escaped(value_or(r, "prot", "")));
 	if (!strcmp(source, "user"))
 		say(&rest, uaddr ? format("user memory at %s", escaped(uaddr)) : copy_string("user memory"));
 	else if (*source)
@@ -85,7 +90,7 @@ static void add_area(struct node *ioas, const struct record *r)
 	say(&rest, bytes_in(r, "pinned", "pinned", "runs", "run"));
 	if (strcmp(state, "live"))
 		say(&rest, format("now %s", escaped(state)));
-	add(ioas, PLAIN, format("%s-%s", escaped(value_or(r, "iova", "?")), escaped(value_or(r, "last", "?"))), rest);
+	add(ioas, PLAIN, format("%s-%s", escaped(value_of(r, "iova")), escaped(value_or(r, "last", "?"))), rest);
 }
 
 /* "open as 3 and 5 in name[pid]", once for each process but as "open as 3 and 5" in that of @pid */
@@ -179,6 +184,32 @@ static void add_table(struct node *parent, struct context *c, struct record *tab
 			add_table(n, c, r, pid);
 }
 
+static void add_access(struct node *parent, struct record *r, const char *where)
+{
+	char *rest = copy_string("an emulated device");
+
+	say(&rest, copy_string(where));
+	add(parent, GREEN, format("access %s", escaped(value_or(r, "id", "?"))), rest);
+	r->placed = true;
+}
+
+static void add_noiommu(struct node *parent, struct context *c, struct record *r, const char *where, int pid)
+{
+	const char *name = value_or(r, "name", "?");
+	char *rest = copy_string("no IOMMU, has physical addresses");
+
+	say(&rest, copy_string(where));
+	say_open(&rest, c, name, pid);
+	add(parent, RED, copy_string(escaped(name)), rest);
+	r->placed = true;
+}
+
+/* Why an object has no place: the kernel could not look, or there is none. */
+static const char *nowhere(const struct record *r)
+{
+	return value_of(r, "busy") ? "just being attached or detached" : "not attached";
+}
+
 static void add_ioas(struct node *parent, struct context *c, struct record *ioas, int pid)
 {
 	const char *id = value_or(ioas, "id", ""), *above;
@@ -194,16 +225,10 @@ static void add_ioas(struct node *parent, struct context *c, struct record *ioas
 		if (!r->placed && !context_next(c, NULL, "hwpt", "id", above))
 			add_table(n, c, r, pid);
 	}
-	for (r = NULL; (r = context_next(c, r, "access", "ioas", id));) {
-		r->placed = true;
-		add(n, GREEN, format("access %s", escaped(value_or(r, "id", "?"))), copy_string("an emulated device"));
-	}
-	for (r = NULL; (r = context_next(c, r, "noiommu", "ioas", id));) {
-		r->placed = true;
-		rest = copy_string("no IOMMU, has physical addresses");
-		say_open(&rest, c, value_or(r, "name", ""), pid);
-		add(n, RED, copy_string(escaped(value_or(r, "name", "?"))), rest);
-	}
+	for (r = NULL; (r = context_next(c, r, "access", "ioas", id));)
+		add_access(n, r, "");
+	for (r = NULL; (r = context_next(c, r, "noiommu", "ioas", id));)
+		add_noiommu(n, c, r, "", pid);
 	for (r = NULL; (r = context_next(c, r, "area", "ioas", id));)
 		add_area(n, r);
 }
@@ -225,12 +250,18 @@ static void add_rest(struct node *parent, struct context *c, int pid)
 		if (!device)
 			continue;
 		how = value_of(r, "hwpt") ? format("in page table %s", escaped(value_of(r, "hwpt"))) :
-					    copy_string("just being attached or detached");
+					    copy_string(nowhere(r));
 		add_device(parent, c, device, pasid_of(r), how, pid);
 	}
 	for (r = NULL; (r = context_next(c, r, "device", NULL, NULL));)
 		if (!r->placed)
-			add_device(parent, c, r, NULL, copy_string("not attached"), pid);
+			add_device(parent, c, r, NULL, copy_string(nowhere(r)), pid);
+	for (r = NULL; (r = context_next(c, r, "access", NULL, NULL));)
+		if (!r->placed)
+			add_access(parent, r, nowhere(r));
+	for (r = NULL; (r = context_next(c, r, "noiommu", NULL, NULL));)
+		if (!r->placed)
+			add_noiommu(parent, c, r, nowhere(r), pid);
 	for (r = NULL; (r = context_next(c, r, "fault", NULL, NULL));) {
 		rest = number_text(r, "waiting", "waiting");
 		say(&rest, number_text(r, "given", "unanswered"));
@@ -399,8 +430,10 @@ int cmd_show(int argc, char **argv)
 		read_areas(&s);
 	if (settings.json)
 		json_put_out(snapshot_json(&s), false);
-	else
+	else if (!snapshot_is_empty(&s))
 		print_tree(&s);
+	else
+		printf("nobody has /dev/iommu open\n");
 	snapshot_free(&s);
 	return DONE;
 }
