@@ -40,6 +40,7 @@ struct iommu_attach_handle {
  * @owner: likewise
  * @dev_id: likewise
  * @cookie: likewise
+ * @begin: likewise
  * @num: number of requests, at least one
  * @requests: the requests; the last one has the mark of the last
  */
@@ -49,6 +50,7 @@ struct iommu_fault_group {
 	const void *owner;
 	u32 dev_id;
 	u32 cookie;
+	u64 begin;
 	unsigned int num;
 	struct iommu_fault_page_request requests[];
 };

@@ -16,6 +16,7 @@
 #include <linux/slab.h>
 
 #include "access.h"
+#include "trace.h"
 
 static void access_object_destroy(struct iommufd_object *obj)
 {
@@ -152,15 +153,20 @@ err_free:
 int iommufd_access_attach(struct iommufd_access *access, u32 ioas_id)
 {
 	struct iommufd_ioas *ioas = iommufd_get_ioas(access->ictx, ioas_id);
+	u64 begin = trace_begin_move();
+	u32 from = 0;
 	int rc;
 
 	if (IS_ERR(ioas))
 		return PTR_ERR(ioas);
 	rc = mutex_lock_killable(&access->move);
 	if (!rc) {
+		if (access->home && access->home != ioas)
+			from = access->home->obj.id;
 		if (access->home != ioas)
 			rc = move_to(access, ioas);
 		mutex_unlock(&access->move);
+		trace_move(access->ictx->serial, access->obj.id, -1, 0, from, ioas_id, rc, begin);
 	}
 	iommufd_object_put(&access->ictx->objs, &ioas->obj);
 	return rc;
@@ -177,11 +183,16 @@ EXPORT_SYMBOL_GPL(iommufd_access_attach);
  */
 int iommufd_access_detach(struct iommufd_access *access)
 {
+	u64 begin = trace_begin(iommufd_detach);
+	u32 from;
 	int rc;
 
 	mutex_lock(&access->move);
+	from = access->home ? access->home->obj.id : 0;
 	rc = leave(access);
 	mutex_unlock(&access->move);
+	if (from)
+		trace_iommufd_detach(access->ictx->serial, access->obj.id, -1, 0, from, 0, rc, begin);
 	return rc;
 }
 EXPORT_SYMBOL_GPL(iommufd_access_detach);

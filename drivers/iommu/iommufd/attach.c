@@ -25,6 +25,7 @@
 #include "attach.h"
 #include "fault.h"
 #include "ioas.h"
+#include "trace.h"
 
 /* One attach or replace, igroup->lock held */
 struct attach_txn {
@@ -285,6 +286,8 @@ int iommufd_attach(struct iommufd_member *member, ioasid_t pasid, struct iommufd
 {
 	struct attach_txn txn = { .member = member, .pasid = pasid, .hwpt = hwpt };
 	struct iommufd_group *igroup = member->igroup;
+	u64 begin = trace_begin_move();
+	u32 from = 0;
 	int rc;
 
 	*left = NULL;
@@ -292,6 +295,8 @@ int iommufd_attach(struct iommufd_member *member, ioasid_t pasid, struct iommufd
 	if (rc)
 		return rc;
 	txn.old = xa_load(&igroup->slots, pasid);
+	if (txn.old && txn.old->hwpt != hwpt)
+		from = txn.old->hwpt->obj.id;
 	txn.joined = xa_load(&member->joined, pasid);
 
 	rc = txn_check(&txn, how);
@@ -312,6 +317,7 @@ int iommufd_attach(struct iommufd_member *member, ioasid_t pasid, struct iommufd
 		*left = txn_record(&txn);
 out:
 	mutex_unlock(&igroup->lock);
+	trace_move(igroup->ictx->serial, member->dev_id, igroup->id, pasid, from, hwpt->obj.id, rc, begin);
 	return rc;
 }
 
@@ -339,11 +345,17 @@ void iommufd_detach(struct iommufd_member *member, ioasid_t pasid)
 {
 	struct iommufd_group *igroup = member->igroup;
 	struct iommufd_hwpt *left = NULL;
+	u64 begin = trace_begin(iommufd_detach);
 	struct iommufd_slot *slot;
+	u32 from = 0;
 
 	mutex_lock(&igroup->lock);
 	slot = xa_load(&igroup->slots, pasid);
-	if (xa_erase(&member->joined, pasid) && !--slot->members) {
+	if (xa_erase(&member->joined, pasid)) {
+		from = slot->hwpt->obj.id;
+		slot->members--;
+	}
+	if (from && !slot->members) {
 		/* The page table may be freed next: after this nothing of it is in use */
 		iommu_group_detach_handle(igroup->group, pasid, &slot->handle);
 		if (pasid == IOMMU_NO_PASID)
@@ -354,6 +366,8 @@ void iommufd_detach(struct iommufd_member *member, ioasid_t pasid)
 	mutex_unlock(&igroup->lock);
 	if (left)
 		iommufd_hwpt_unused(left);
+	if (from)
+		trace_iommufd_detach(igroup->ictx->serial, member->dev_id, igroup->id, pasid, from, 0, 0, begin);
 }
 
 /**

@@ -68,7 +68,7 @@ struct pin_payer *iommufd_ctx_payer(struct iommufd_ctx *ictx)
 	if (payer)
 		return payer;
 
-	payer = pin_payer_create(ictx->account_mode);
+	payer = pin_payer_create(ictx->account_mode, ictx->serial);
 	if (!payer)
 		return ERR_PTR(-ENOMEM);
 	spin_lock(&ictx->payer_lock);

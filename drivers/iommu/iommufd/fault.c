@@ -23,6 +23,7 @@
 
 #include "../iommu-priv.h"
 #include "fault.h"
+#include "trace.h"
 
 /* Devices wait for an answer before they send many more, so only a queue that nobody reads gets this long */
 #define MAX_GROUPS	4096
@@ -67,6 +68,7 @@ const struct iommufd_object_ops iommufd_fault_ops = {
  */
 bool iommufd_fault_take(struct iommufd_fault *fault, struct iommu_fault_group *fg, const void *owner, u32 dev_id)
 {
+	u64 begin = trace_begin(iommufd_fault);
 	bool take;
 
 	spin_lock(&fault->lock);
@@ -74,6 +76,7 @@ bool iommufd_fault_take(struct iommufd_fault *fault, struct iommu_fault_group *f
 	if (take) {
 		fg->owner = owner;
 		fg->dev_id = dev_id;
+		fg->begin = begin;
 		list_add_tail(&fg->entry, &fault->waiting);
 		fault->num_waiting++;
 		fault->count++;
@@ -81,11 +84,15 @@ bool iommufd_fault_take(struct iommufd_fault *fault, struct iommu_fault_group *f
 		wake_up_interruptible_poll(&fault->wait, EPOLLIN | EPOLLRDNORM);
 	}
 	spin_unlock(&fault->lock);
+	if (!take)
+		trace_iommufd_fault(fault->ictx->serial, fault->obj.id, dev_id, fg->requests, fg->num,
+				    IOMMU_PAGE_RESP_FAILURE, begin);
 	return take;
 }
 
 static void answer(struct iommufd_fault *fault, struct iommu_fault_group *fg, enum iommu_page_response_code code)
 {
+	trace_iommufd_fault(fault->ictx->serial, fault->obj.id, fg->dev_id, fg->requests, fg->num, code, fg->begin);
 	iommu_fault_group_respond(fg, code);
 	spin_lock(&fault->lock);
 	fault->count--;

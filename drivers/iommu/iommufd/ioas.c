@@ -20,6 +20,7 @@
 #include "itree_hole.h"
 #include "pin_dmabuf.h"
 #include "pinned.h"
+#include "trace.h"
 
 static void ioas_object_destroy(struct iommufd_object *obj)
 {
@@ -282,24 +283,8 @@ static unsigned long auto_alignment(unsigned long memory, unsigned long length)
 	return max(divides, useful);
 }
 
-/**
- * iommufd_map_areas() - Map a chain of areas and tell the user where
- * @ucmd: running ioctl
- * @size: bytes of the structure in @ucmd->cmd that are copied to the user, 0 for none
- * @ioas: IOAS, held busy
- * @areas: chain of areas that are not mapped, taken over; at most 2^64 - 2 bytes in all
- * @flags: IOMMU_IOAS_MAP_*
- * @memory: address of the memory behind the first byte, as far as larger leaves depend on its alignment; 0 for any
- * @iova: field in @ucmd->cmd, in with a fixed IOVA and out without
- * @pin: pin the pages before anything else, as in ioas_map_begin()
- *
- * The user is told before a device sees the memory, and no lock is held while that is done.
- *
- * Return: 0; -EOVERFLOW if a fixed range wraps; -EFAULT, with nothing mapped, also if the user cannot be told; and as
- * ioas_map_begin() and ioas_map_commit().
- */
-int iommufd_map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct ioas_area *areas,
-		      u32 flags, unsigned long memory, u64 *iova, bool pin)
+static int map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct ioas_area *areas,
+		     u32 flags, unsigned long memory, u64 *iova, bool pin)
 {
 	unsigned long length = ioas_areas_length(areas);
 	unsigned long start = *iova, align = 0, last;
@@ -322,6 +307,41 @@ int iommufd_map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioa
 		return rc;
 	}
 	return ioas_map_commit(&ioas->map, areas);
+}
+
+/**
+ * iommufd_map_areas() - Map a chain of areas and tell the user where
+ * @ucmd: running ioctl
+ * @size: bytes of the structure in @ucmd->cmd that are copied to the user, 0 for none
+ * @ioas: IOAS, held busy
+ * @areas: chain of areas that are not mapped, taken over; at most 2^64 - 2 bytes in all
+ * @flags: IOMMU_IOAS_MAP_*
+ * @memory: address of the memory behind the first byte, as far as larger leaves depend on its alignment; 0 for any
+ * @iova: field in @ucmd->cmd, in with a fixed IOVA and out without
+ * @pin: pin the pages before anything else, as in ioas_map_begin()
+ *
+ * The user is told before a device sees the memory, and no lock is held while that is done.
+ *
+ * Return: 0; -EOVERFLOW if a fixed range wraps; -EFAULT, with nothing mapped, also if the user cannot be told; and as
+ * ioas_map_begin() and ioas_map_commit().
+ */
+int iommufd_map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct ioas_area *areas,
+		      u32 flags, unsigned long memory, u64 *iova, bool pin)
+{
+	unsigned long length, start;
+	u64 begin;
+	int rc;
+
+	if (!trace_iommufd_map_enabled())
+		return map_areas(ucmd, size, ioas, areas, flags, memory, iova, pin);
+
+	length = ioas_areas_length(areas);
+	begin = ktime_get_ns();
+	rc = map_areas(ucmd, size, ioas, areas, flags, memory, iova, pin);
+	/* Where the kernel is to choose, there is no address until it has */
+	start = !rc || (flags & IOMMU_IOAS_MAP_FIXED_IOVA) ? *iova : 0;
+	trace_iommufd_map(ucmd->ictx->serial, ioas->obj.id, start, start + (length - 1), flags, rc, begin);
+	return rc;
 }
 
 /**
@@ -525,6 +545,33 @@ int iommufd_ioctl_ioas_copy(struct iommufd_ucmd *ucmd)
 }
 
 /**
+ * iommufd_unmap_areas() - Unmap every area that lies in a range, after something else
+ * @ictx: context
+ * @ioas: IOAS, held busy
+ * @start: first IOVA
+ * @last: last IOVA, inclusive
+ * @before: as in ioas_map_unmap()
+ * @data: for @before
+ * @unmapped: out: bytes that were unmapped, 0 when there was nothing or on error
+ *
+ * Return: as ioas_map_unmap().
+ */
+int iommufd_unmap_areas(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, unsigned long start, unsigned long last,
+			int (*before)(void *data), void *data, u64 *unmapped)
+{
+	u64 begin;
+	int rc;
+
+	if (!trace_iommufd_unmap_enabled())
+		return ioas_map_unmap(&ioas->map, start, last, before, data, unmapped);
+
+	begin = ktime_get_ns();
+	rc = ioas_map_unmap(&ioas->map, start, last, before, data, unmapped);
+	trace_iommufd_unmap(ictx->serial, ioas->obj.id, start, last, *unmapped, rc, begin);
+	return rc;
+}
+
+/**
  * iommufd_ioctl_ioas_unmap() - IOMMU_IOAS_UNMAP
  * @ucmd: struct iommu_ioas_unmap
  *
@@ -557,7 +604,7 @@ int iommufd_ioctl_ioas_unmap(struct iommufd_ucmd *ucmd)
 		if (check_add_overflow((unsigned long)cmd->iova, cmd->length - 1, &last))
 			goto out;
 	}
-	rc = ioas_map_unmap(&ioas->map, cmd->iova, last, &unmapped);
+	rc = iommufd_unmap_areas(ucmd->ictx, ioas, cmd->iova, last, NULL, NULL, &unmapped);
 	if (!rc && !unmapped && !everything)
 		rc = -ENOENT;
 	if (!rc) {

@@ -50,6 +50,8 @@ int iommufd_map_pinned(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_io
 		       unsigned long length, u32 flags, unsigned long memory, u64 *iova, bool pin);
 int iommufd_map_user(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, u64 user_va, u64 length,
 		     u32 flags, u64 *iova);
+int iommufd_unmap_areas(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, unsigned long start, unsigned long last,
+			int (*before)(void *data), void *data, u64 *unmapped);
 
 int iommufd_ioctl_ioas_alloc(struct iommufd_ucmd *ucmd);
 int iommufd_ioctl_ioas_iova_ranges(struct iommufd_ucmd *ucmd);

@@ -55,7 +55,7 @@ void ioas_map_destroy(struct ioas_map *map)
 
 	WARN_ON(!list_empty(&map->domains) || !list_empty(&map->users));
 	/* Nobody else uses it, so there is nothing to wait for and nothing that may fail */
-	WARN_ON(ioas_map_unmap(map, 0, ULONG_MAX, &unmapped));
+	WARN_ON(ioas_map_unmap(map, 0, ULONG_MAX, NULL, NULL, &unmapped));
 	ioas_dirty_stop(map);
 	iova_space_destroy(&map->space);
 }
@@ -618,7 +618,7 @@ static void cancel_drain(struct ioas_map *map, struct ioas_area *drained)
 }
 
 /**
- * ioas_map_unmap_after() - Unmap every area that lies in a range, after something else
+ * ioas_map_unmap() - Unmap every area that lies in a range, after something else
  * @map: IOAS
  * @start: first IOVA
  * @last: last IOVA, inclusive
@@ -633,8 +633,8 @@ static void cancel_drain(struct ioas_map *map, struct ioas_area *drained)
  * another call, or is pinned by a software user that cannot be told; -EDEADLOCK if one that was told did not let go;
  * -EINTR; what @before says. Software users that were told may have let go by then.
  */
-int ioas_map_unmap_after(struct ioas_map *map, unsigned long start, unsigned long last, int (*before)(void *data),
-			 void *data, u64 *unmapped)
+int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last, int (*before)(void *data),
+		   void *data, u64 *unmapped)
 {
 	struct ioas_area *drained, *area;
 	bool pinned;
@@ -679,18 +679,4 @@ int ioas_map_unmap_after(struct ioas_map *map, unsigned long start, unsigned lon
 out:
 	up_read(&map->fill_rwsem);
 	return rc;
-}
-
-/**
- * ioas_map_unmap() - Unmap every area that lies in a range
- * @map: IOAS
- * @start: first IOVA
- * @last: last IOVA, inclusive
- * @unmapped: out: bytes that were unmapped, 0 when there was nothing or on error
- *
- * Return: as ioas_map_unmap_after(), which it is, with nothing before.
- */
-int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last, u64 *unmapped)
-{
-	return ioas_map_unmap_after(map, start, last, NULL, NULL, unmapped);
 }

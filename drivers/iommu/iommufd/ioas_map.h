@@ -151,9 +151,8 @@ int ioas_map_begin(struct ioas_map *map, struct ioas_area *areas, unsigned long 
 int ioas_map_commit(struct ioas_map *map, struct ioas_area *areas);
 void ioas_map_abort(struct ioas_map *map, struct ioas_area *areas);
 int ioas_map_cut(struct ioas_map *map, unsigned long iova);
-int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last, u64 *unmapped);
-int ioas_map_unmap_after(struct ioas_map *map, unsigned long start, unsigned long last, int (*before)(void *data),
-			 void *data, u64 *unmapped);
+int ioas_map_unmap(struct ioas_map *map, unsigned long start, unsigned long last, int (*before)(void *data),
+		   void *data, u64 *unmapped);
 struct ioas_area *ioas_map_first(struct ioas_map *map, unsigned long start, unsigned long last);
 struct ioas_area *ioas_map_next_settled(struct ioas_map *map, struct ioas_area *area);
 struct ioas_area *ioas_map_next(struct ioas_area *area, unsigned long last);

@@ -29,6 +29,7 @@
 #include "noiommu.h"
 #include "pin_dmabuf.h"
 #include "pinned.h"
+#include "trace.h"
 
 /**
  * struct noiommu_use - A device's use of an IOAS
@@ -199,7 +200,9 @@ int iommufd_noiommu_attach(struct iommufd_noiommu *ndev, u32 pt_id, iommufd_repo
 {
 	struct iommufd_objects *objs = &ndev->ictx->objs;
 	struct iommufd_object *obj = iommufd_object_get(objs, pt_id, NULL);
+	u64 begin = trace_begin_move();
 	int rc = -EINVAL;
+	u32 from;
 
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
@@ -208,8 +211,10 @@ int iommufd_noiommu_attach(struct iommufd_noiommu *ndev, u32 pt_id, iommufd_repo
 	rc = mutex_lock_killable(&ndev->move);
 	if (rc)
 		goto out;
+	from = ndev->use && &ndev->use->ioas->obj != obj ? ndev->use->ioas->obj.id : 0;
 	rc = move_to(ndev, container_of(obj, struct iommufd_ioas, obj), report, data);
 	mutex_unlock(&ndev->move);
+	trace_move(ndev->ictx->serial, ndev->obj.id, -1, 0, from, pt_id, rc, begin);
 out:
 	iommufd_object_put(objs, obj);
 	return rc;
@@ -224,10 +229,16 @@ EXPORT_SYMBOL_GPL(iommufd_noiommu_attach);
  */
 void iommufd_noiommu_detach(struct iommufd_noiommu *ndev)
 {
+	u64 begin = trace_begin(iommufd_detach);
+	u32 from;
+
 	mutex_lock(&ndev->move);
+	from = ndev->use ? ndev->use->ioas->obj.id : 0;
 	use_end(ndev, ndev->use);
 	ndev->use = NULL;
 	mutex_unlock(&ndev->move);
+	if (from)
+		trace_iommufd_detach(ndev->ictx->serial, ndev->obj.id, -1, 0, from, 0, 0, begin);
 }
 EXPORT_SYMBOL_GPL(iommufd_noiommu_detach);
 

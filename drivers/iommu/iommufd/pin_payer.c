@@ -20,10 +20,11 @@
 /**
  * pin_payer_create() - Make the calling process pay
  * @mode: whose limit; a caller with CAP_IPC_LOCK has none
+ * @context: serial number of the context for which it pays
  *
  * Return: a payer with one reference, or NULL if there is no memory.
  */
-struct pin_payer *pin_payer_create(enum pin_account_mode mode)
+struct pin_payer *pin_payer_create(enum pin_account_mode mode, u64 context)
 {
 	struct pin_payer *payer = kmalloc(sizeof(*payer), GFP_KERNEL_ACCOUNT);
 
@@ -31,6 +32,7 @@ struct pin_payer *pin_payer_create(enum pin_account_mode mode)
 		return NULL;
 	refcount_set(&payer->refs, 1);
 	payer->mode = mode;
+	payer->context = context;
 	payer->cred = get_current_cred();
 	pin_account_open(&payer->account, mode);
 	return payer;

@@ -30,6 +30,7 @@
 #include "pin_dmabuf.h"
 #include "pin_payer.h"
 #include "pinned.h"
+#include "trace.h"
 
 /* Bits of pinned->state; all but the first two never change */
 #define LOCKED		0	/* pinned_lock() */
@@ -573,6 +574,42 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
 	return rc;
 }
 
+/* Where a page is, for a trace, bytes: in the process that maps it, or in what was mapped of a file */
+static unsigned long place_of(struct pinned *p, unsigned long index)
+{
+	return p->uaddr + (index << PAGE_SHIFT);
+}
+
+/* pin_hole() for a user */
+static int acquire_hole(struct pinned *p, unsigned long index, unsigned long last)
+{
+	u64 begin;
+	int rc;
+
+	if (!trace_iommufd_pin_enabled())
+		return pin_hole(p, index, last);
+
+	begin = ktime_get_ns();
+	rc = pin_hole(p, index, last);
+	trace_iommufd_pin(p->payer->context, p->state & BIT(IS_FILE), place_of(p, index), last - index + 1, rc, begin);
+	return rc;
+}
+
+/* Undo acquire_hole() */
+static void release_hole(struct pinned *p, unsigned long index, unsigned long last)
+{
+	u64 begin;
+
+	if (!trace_iommufd_unpin_enabled()) {
+		unpin_hole(p, index, last + 1, last);
+		return;
+	}
+
+	begin = ktime_get_ns();
+	unpin_hole(p, index, last + 1, last);
+	trace_iommufd_unpin(p->payer->context, p->state & BIT(IS_FILE), place_of(p, index), last - index + 1, 0, begin);
+}
+
 /* Pin what users with a range of their own leave free; nobody covers all */
 static int pin_holes(struct pinned *p, unsigned long start, unsigned long last)
 {
@@ -583,10 +620,10 @@ static int pin_holes(struct pinned *p, unsigned long start, unsigned long last)
 
 	/* Nobody at all */
 	if (RB_EMPTY_ROOT(&users->rb_root))
-		return pin_hole(p, start, last);
+		return acquire_hole(p, start, last);
 
 	while (index <= last && itree_hole_next(&users, 1, &index, last, &hole_last)) {
-		rc = pin_hole(p, index, hole_last);
+		rc = acquire_hole(p, index, hole_last);
 		if (rc)
 			goto err_undo;
 		index = hole_last + 1;
@@ -596,7 +633,7 @@ static int pin_holes(struct pinned *p, unsigned long start, unsigned long last)
 err_undo:
 	/* The holes below the one that failed are the ones filled above: nobody was linked in between */
 	while (start < index && itree_hole_next(&users, 1, &start, index - 1, &hole_last)) {
-		unpin_hole(p, start, hole_last + 1, hole_last);
+		release_hole(p, start, hole_last);
 		start = hole_last + 1;
 	}
 	return rc;
@@ -608,11 +645,11 @@ static void unpin_holes(struct pinned *p, unsigned long index, unsigned long las
 	unsigned long hole_last;
 
 	if (RB_EMPTY_ROOT(&users->rb_root)) {
-		unpin_hole(p, index, last + 1, last);
+		release_hole(p, index, last);
 		return;
 	}
 	while (index <= last && itree_hole_next(&users, 1, &index, last, &hole_last)) {
-		unpin_hole(p, index, hole_last + 1, hole_last);
+		release_hole(p, index, hole_last);
 		index = hole_last + 1;
 	}
 }

@@ -367,9 +367,10 @@ static int tell_dirty_pages(void *data)
  * nothing was unmapped, and what was cut is mapped in two pieces: nobody can tell, as whoever can cut may unmap any
  * piece.
  */
-static int unmap_range(struct ioas_map *map, unsigned long iova, unsigned long last, struct vfio_dirty_range *dirty,
-		       u64 *unmapped)
+static int unmap_range(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, unsigned long iova, unsigned long last,
+		       struct vfio_dirty_range *dirty, u64 *unmapped)
 {
+	struct ioas_map *map = &ioas->map;
 	int rc = 0;
 
 	if (!READ_ONCE(map->huge_pages)) {
@@ -377,7 +378,7 @@ static int unmap_range(struct ioas_map *map, unsigned long iova, unsigned long l
 		if (!rc && last != ULONG_MAX)
 			rc = ioas_map_cut(map, last + 1);
 	}
-	return rc ?: ioas_map_unmap_after(map, iova, last, dirty ? tell_dirty_pages : NULL, dirty, unmapped);
+	return rc ?: iommufd_unmap_areas(ictx, ioas, iova, last, dirty ? tell_dirty_pages : NULL, dirty, unmapped);
 }
 
 static int vfio_iommu_unmap_dma(struct iommufd_ctx *ictx, void __user *arg)
@@ -417,7 +418,7 @@ static int vfio_iommu_unmap_dma(struct iommufd_ctx *ictx, void __user *arg)
 		if (rc)
 			goto out;
 	}
-	rc = unmap_range(&ioas->map, cmd.iova, last, log ? &dirty : NULL, &unmapped);
+	rc = unmap_range(ictx, ioas, cmd.iova, last, log ? &dirty : NULL, &unmapped);
 	if (rc)
 		goto out;
 	cmd.size = unmapped;

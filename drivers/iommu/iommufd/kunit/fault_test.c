@@ -55,12 +55,16 @@ static struct asker *asker_new(struct kunit *test)
 	return asker;
 }
 
+/* Whose queues these are */
+static struct iommufd_ctx nobody;
+
 static struct iommufd_fault *queue_new(struct kunit *test)
 {
 	struct iommufd_fault *fault = kunit_kzalloc(test, sizeof(*fault), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, fault);
 	iommufd_fault_init(fault);
+	fault->ictx = &nobody;
 	return fault;
 }
 

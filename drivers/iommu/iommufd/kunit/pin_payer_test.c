@@ -11,7 +11,7 @@
 
 static struct pin_payer *payer_new(struct kunit *test, enum pin_account_mode mode)
 {
-	struct pin_payer *payer = pin_payer_create(mode);
+	struct pin_payer *payer = pin_payer_create(mode, 0);
 
 	KUNIT_ASSERT_NOT_NULL(test, payer);
 	return payer;

@@ -61,7 +61,7 @@ static const char *begin(struct model *model)
 		put_page(m->pages[i]);
 	if (vm_munmap(uaddr + MISSING * PAGE_SIZE, PAGE_SIZE))
 		return "no hole in the memory";
-	payer = pin_payer_create(PIN_ACCOUNT_PROCESS);
+	payer = pin_payer_create(PIN_ACCOUNT_PROCESS, 0);
 	if (!payer)
 		return "no memory";
 	/* A kernel thread has the privilege to do without a limit */

@@ -37,7 +37,7 @@ static void release(struct pinned *p, struct stretch *user)
 
 static struct pin_payer *payer_new(struct kunit *test, enum pin_account_mode mode)
 {
-	struct pin_payer *payer = pin_payer_create(mode);
+	struct pin_payer *payer = pin_payer_create(mode, 0);
 
 	KUNIT_ASSERT_NOT_NULL(test, payer);
 	return payer;
