@@ -35,14 +35,16 @@ long vfio_device_ioctl(struct vfio_device *device, unsigned int cmd, unsigned lo
  *	    The answer is 0, or -errno with nothing changed; -EOPNOTSUPP for a PASID on a device without.
  * @detach: undo @attach. The answer is 0, also when it was not attached, or -EOPNOTSUPP for a PASID on a device
  *	    without.
+ * @show: tell of @device for fdinfo: what it is to the iommufd, and what it is attached to. It waits for no lock.
  *
- * @attach and @detach run side by side with themselves and each other; @unbind does not run beside them.
+ * @attach, @detach and @show run side by side with themselves and each other; @unbind does not run beside them.
  */
 struct vfio_iommufd_kind {
 	int (*bind)(struct vfio_device *device, struct iommufd_ctx *ictx, u32 *devid);
 	void (*unbind)(struct vfio_device *device);
 	int (*attach)(struct vfio_device *device, ioasid_t pasid, u32 pt_id, iommufd_report_fn report, void *data);
 	int (*detach)(struct vfio_device *device, ioasid_t pasid);
+	void (*show)(struct vfio_device *device, struct seq_file *m);
 };
 
 extern const struct vfio_iommufd_kind vfio_iommufd_physical;
@@ -58,6 +60,7 @@ int vfio_iommufd_reset_id(struct vfio_device *caller, struct vfio_device *device
 bool vfio_iommufd_enforces_coherency(struct vfio_device *device);
 int vfio_iommufd_bind(struct vfio_device *device, struct iommufd_ctx *ictx);
 void vfio_iommufd_unbind(struct vfio_device *device);
+void vfio_iommufd_show(struct vfio_device *device, struct seq_file *m);
 
 /* group_iommufd.c */
 int vfio_group_set_iommufd(struct vfio_group *group, struct file *file);

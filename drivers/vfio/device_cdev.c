@@ -304,25 +304,38 @@ static int node_mmap(struct file *filp, struct vm_area_struct *vma)
 	return device->ops->mmap(device, vma);
 }
 
-/**
- * vfio_device_show_fdinfo() - Say which device a file is for
- * @m: fdinfo of the file
- * @device: its device
- */
-void vfio_device_show_fdinfo(struct seq_file *m, struct vfio_device *device)
+/* What fdinfo says of a file; @bound: that the device is in the hands of an iommufd as long as the file is open */
+static void show_file(struct seq_file *m, struct vfio_device *device, const char *opened, bool bound)
 {
 	char *path = kobject_get_path(&device->dev->kobj, GFP_KERNEL);
 
 	if (path)
 		seq_printf(m, "vfio-device-syspath: /sys%s\n", path);
 	kfree(path);
+	seq_puts(m, "vfio:\tname=");
+	seq_escape(m, dev_name(device->dev), " \t\n\\");
+	seq_printf(m, " opened=%s\n", opened);
+	if (bound)
+		vfio_iommufd_show(device, m);
+}
+
+/**
+ * vfio_device_show_fdinfo() - Say which device a file is for that was opened through the device's group
+ * @m: fdinfo of the file, which is open meanwhile
+ * @device: its device
+ *
+ * A group does not change its container while files of its devices are open.
+ */
+void vfio_device_show_fdinfo(struct seq_file *m, struct vfio_device *device)
+{
+	show_file(m, device, "group", READ_ONCE(device->iommufd_ctx));
 }
 
 static void node_show_fdinfo(struct seq_file *m, struct file *filp)
 {
 	struct node_file *nf = filp->private_data;
 
-	vfio_device_show_fdinfo(m, nf->device);
+	show_file(m, nf->device, "node", bound_device(filp));
 }
 
 static const struct file_operations node_fops = {

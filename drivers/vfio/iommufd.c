@@ -127,6 +127,19 @@ void vfio_iommufd_unbind(struct vfio_device *device)
 }
 
 /**
+ * vfio_iommufd_show() - Tell of a device for fdinfo: in whose hands it is, and what it is attached to
+ * @device: the device, which stays bound meanwhile
+ * @m: fdinfo of a file of it
+ *
+ * Waits for no lock.
+ */
+void vfio_iommufd_show(struct vfio_device *device, struct seq_file *m)
+{
+	iommufd_ctx_show(device->iommufd_ctx, m);
+	vfio_iommufd_kind(device)->show(device, m);
+}
+
+/**
  * vfio_iommufd_open() - Bind a device to an iommufd and start it
  * @device: device with a node; the caller holds a registration and the driver's module
  * @ictx: iommufd

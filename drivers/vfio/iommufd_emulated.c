@@ -88,12 +88,18 @@ static int emulated_detach(struct vfio_device *device, ioasid_t pasid)
 	return iommufd_access_detach(device->iommufd_access);
 }
 
+static void emulated_show(struct vfio_device *device, struct seq_file *m)
+{
+	iommufd_access_show(device->iommufd_access, m);
+}
+
 /* Mediated devices: the IOAS is kept, an attach moves the device, and its driver may refuse to let go */
 const struct vfio_iommufd_kind vfio_iommufd_emulated = {
 	.bind = emulated_bind,
 	.unbind = emulated_unbind,
 	.attach = emulated_attach,
 	.detach = emulated_detach,
+	.show = emulated_show,
 };
 
 static void unpin_pages(struct iommufd_access *access, unsigned long iova, int npage)

@@ -66,9 +66,15 @@ static int noiommu_detach(struct vfio_device *device, ioasid_t pasid)
 	return 0;
 }
 
+static void noiommu_show(struct vfio_device *device, struct seq_file *m)
+{
+	iommufd_noiommu_show(device->iommufd_noiommu, m);
+}
+
 const struct vfio_iommufd_kind vfio_iommufd_noiommu = {
 	.bind	= noiommu_bind,
 	.unbind	= noiommu_unbind,
 	.attach	= noiommu_attach,
 	.detach	= noiommu_detach,
+	.show	= noiommu_show,
 };

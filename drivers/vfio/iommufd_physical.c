@@ -72,9 +72,15 @@ static int physical_detach(struct vfio_device *device, ioasid_t pasid)
 	return 0;
 }
 
+static void physical_show(struct vfio_device *device, struct seq_file *m)
+{
+	iommufd_device_show(device->iommufd_device, m);
+}
+
 const struct vfio_iommufd_kind vfio_iommufd_physical = {
 	.bind	= physical_bind,
 	.unbind	= physical_unbind,
 	.attach	= physical_attach,
 	.detach	= physical_detach,
+	.show	= physical_show,
 };
