@@ -71,6 +71,17 @@ logged() {
 	fi
 }
 
+# meter NAME LOG: prints how many files were built, on one line that updates, or every half minute when nobody watches
+meter() {
+	local start=$SECONDS period=30 end='\n'
+	if [ -t 2 ]; then
+		period=2 end='\r'
+	fi
+	while sleep "$period"; do
+		printf "  %s: %d files built, %d s$end" "$1" "$(grep -c '^  [A-Z]' "$2" || true)" $((SECONDS - start)) >&2
+	done
+}
+
 # those of the programs named that reach the emulated IOMMU and its devices; the others use the mock IOMMU or none
 with_hardware() {
 	local program
