@@ -13,7 +13,8 @@ ABI_TABLES ?=
 PATCH ?=
 PROFILE ?=
 RELEASE ?=
-export ARCH DEBUG MODE T LONG ABI_TABLES
+CONFIG ?=
+export ARCH DEBUG MODE T LONG ABI_TABLES CONFIG
 
 # ARCH, MODE and DEBUG given by the user restrict "make check" to them; tests/check knows what it does without them
 given = $(if $(filter command line environment,$(origin $(1))),$($(1)))
@@ -21,7 +22,7 @@ CHECK_ARCHES := $(call given,ARCH)
 CHECK_MODES := $(call given,MODE)
 CHECK_KERNELS := $(call given,DEBUG)
 export CHECK_ARCHES CHECK_MODES CHECK_KERNELS
-CHECK_GROUPS := harness patches static abi iommuctl kunit guest vmm bench drivers
+CHECK_GROUPS := harness patches static abi iommuctl kunit guest vmm bench deb drivers
 
 help:
 	@echo 'make run         the demonstration: an emulated device does DMA through /dev/iommu, every line checked'
@@ -37,6 +38,7 @@ help:
 	@echo 'make kernel      build the test kernel; "make -s kernel" prints the path of its image as the last line'
 	@echo 'make shell       a guest with a shell on this terminal'
 	@echo 'make gdb         a guest that waits for a debugger, and the command line for gdb'
+	@echo 'make deb         Debian packages: the kernel with Debian'"'"'s configuration, its headers, iommuctl'
 	@echo 'make refresh     turn edits made in build/linux back into patches/ and files of this repository'
 	@echo 'make deps        install the Debian packages that are missing (every command does so by itself)'
 	@echo 'make clean       remove build/'
@@ -50,6 +52,7 @@ help:
 	@echo '  PATCH=$(PATCH)                      make refresh: the patch that takes kernel files of no patch yet'
 	@echo '  PROFILE=$(PROFILE)                    make bench: 4k, scattered, thp, huge, one, chosen, copy, table-scattered or'
 	@echo '                              table-huge; WAY=type1 for that container'
+	@echo '  CONFIG=$(CONFIG)                     make deb: debian, or reduced: boots in a virtual machine, built in minutes'
 	@echo '  ABI_TABLES=$(ABI_TABLES)                 make check: directory with the ABI tables and their check'
 	@echo 'Base: $(BASE_PACKAGE), last tested with $(BASE_TESTED). Everything built is in build/, logs in build/log/.'
 
@@ -85,6 +88,9 @@ bench-record:
 bench-expected:
 	@tests/bench/run expected
 
+deb:
+	@tests/deb/build
+
 refresh:
 	@tests/tree refresh $(PATCH)
 
@@ -94,4 +100,4 @@ deps:
 clean:
 	rm -rf build
 
-.PHONY: help run kernel shell gdb check check-full check-vmm conformance bench bench-record bench-expected refresh deps clean
+.PHONY: help run kernel shell gdb check check-full check-vmm conformance bench bench-record bench-expected deb refresh deps clean
