@@ -22,7 +22,7 @@ CHECK_ARCHES := $(call given,ARCH)
 CHECK_MODES := $(call given,MODE)
 CHECK_KERNELS := $(call given,DEBUG)
 export CHECK_ARCHES CHECK_MODES CHECK_KERNELS
-CHECK_GROUPS := harness patches static abi iommuctl kunit guest vmm bench deb drivers
+CHECK_GROUPS := harness patches static docs abi iommuctl kunit guest vmm bench deb drivers
 
 help:
 	@echo 'make run         the demonstration: an emulated device does DMA through /dev/iommu, every line checked'
@@ -35,6 +35,7 @@ help:
 	@echo '                 T=table or T=growth is half of it, PROFILE=huge tells which functions cost what'
 	@echo 'make bench-record    keep the last run in Documentation/iommufd-bench; RELEASE= names it'
 	@echo 'make bench-expected  write down anew what "make check T=bench" expects'
+	@echo 'make htmldocs    the documentation as HTML, in build/html'
 	@echo 'make kernel      build the test kernel; "make -s kernel" prints the path of its image as the last line'
 	@echo 'make shell       a guest with a shell on this terminal'
 	@echo 'make gdb         a guest that waits for a debugger, and the command line for gdb'
@@ -91,6 +92,9 @@ bench-expected:
 deb:
 	@tests/deb/build
 
+htmldocs:
+	@tests/htmldocs
+
 refresh:
 	@tests/tree refresh $(PATCH)
 
@@ -100,4 +104,4 @@ deps:
 clean:
 	rm -rf build
 
-.PHONY: help run kernel shell gdb check check-full check-vmm conformance bench bench-record bench-expected deb refresh deps clean
+.PHONY: help run kernel shell gdb check check-full check-vmm conformance bench bench-record bench-expected deb htmldocs refresh deps clean
