@@ -95,6 +95,7 @@ def vm_machine(root):
     m.device(1234, 12, 0, line("vfio", name="0000:00:03.0", opened="node") + bound
              + line("device", id=4, name="0000:00:03.0", group=5, faults=0)
              + line("attach", device=4, pasid="none", hwpt=3))
+    m.device(1234, 13, 1, line("vfio", name="8a6f0001-mdev", opened="node") + bound + line("access", id=6, ioas=1))
     m.process(88, "swtpm")
     m.context(88, 4, vm())
     m.context(88, 5, vm())

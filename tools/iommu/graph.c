@@ -206,6 +206,7 @@ static void add_tables(struct graph *g, struct context *c, const char *context)
 static void add_spaces(struct graph *g, struct context *c, const char *context)
 {
 	char *id, *mapped, *pinned, *line;
+	const struct open_file *f;
 	struct record *r;
 	struct vertex *v;
 
@@ -220,7 +221,8 @@ static void add_spaces(struct graph *g, struct context *c, const char *context)
 	}
 	for (r = NULL; (r = context_next(c, r, "access", NULL, NULL));) {
 		id = format("%s_i%s", context, value_or(r, "ioas", ""));
-		line = format("access %s", escaped(value_or(r, "id", "?")));
+		f = context_file_of(c, value_or(r, "id", ""));
+		line = f ? copy_string(escaped(f->device)) : format("access %s", escaped(value_or(r, "id", "?")));
 		add_line(hanging(g, find_vertex(g, id) ? id : context, "_a", ACCESSES, "emulated devices", false),
 			 line);
 		free(id);

@@ -86,6 +86,16 @@ struct record *context_next(const struct context *c, const struct record *after,
 	return NULL;
 }
 
+const struct open_file *context_file_of(const struct context *c, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < c->nr_files; i++)
+		if (c->files[i].id && !strcmp(c->files[i].id, id))
+			return &c->files[i];
+	return NULL;
+}
+
 const struct open_file *context_owner(const struct context *c)
 {
 	size_t i;
@@ -188,6 +198,7 @@ static void free_file(struct open_file *file)
 	free(file->comm);
 	free(file->device);
 	free(file->opened);
+	free(file->id);
 }
 
 static void free_source(struct source *s)
@@ -227,6 +238,21 @@ static bool ends_with(const char *string, const char *end)
 	return length >= of_end && !strcmp(string + length - of_end, end);
 }
 
+/* What the device of a file is in the context that it is bound to. */
+static const char *id_of_device(const struct source *s)
+{
+	static const char *const kinds[] = { "device", "access", "noiommu" };
+	const struct record *r;
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		r = first_of(s, kinds[i]);
+		if (r)
+			return value_of(r, "id");
+	}
+	return NULL;
+}
+
 /* Takes @s over: it becomes one of @sources if it is a file of ours, or tells that it is of another iommufd. */
 static void add_file(struct sources *sources, struct snapshot *snapshot, struct source *s, const char *link)
 {
@@ -240,10 +266,10 @@ static void add_file(struct sources *sources, struct snapshot *snapshot, struct 
 	if (value && is_number(value))
 		s->serial = copy_string(value);
 	if (vfio) {
-		value = value_of(vfio, "name");
-		s->file.device = copy_string(value ? value : "unknown");
-		value = value_of(vfio, "opened");
-		s->file.opened = copy_string(value ? value : "unknown");
+		s->file.device = copy_string(value_or(vfio, "name", "unknown"));
+		s->file.opened = copy_string(value_or(vfio, "opened", "unknown"));
+		value = id_of_device(s);
+		s->file.id = value ? copy_string(value) : NULL;
 	} else if (!s->serial) {
 		if (ends_with(link, "/dev/iommu")) {
 			*(struct open_file *)add_one(snapshot->silent, snapshot->nr_silent) = s->file;

@@ -27,6 +27,7 @@ struct open_file {
 	char *comm;		/* as the process wants it to be: not to be printed as it is */
 	char *device;		/* NULL: this is the context */
 	char *opened;		/* a device's: node or group */
+	char *id;		/* a device's: number of the object that it is in its context, NULL if unknown */
 };
 
 /* An open /dev/iommu. */
@@ -87,6 +88,9 @@ struct record *context_next(const struct context *c, const struct record *after,
 
 /* Whose it is in a few words: the first process that has it open, or one of its devices; NULL if none can be asked. */
 const struct open_file *context_owner(const struct context *c);
+
+/* The first file of the device that is an object of the context, or NULL. */
+const struct open_file *context_file_of(const struct context *c, const char *id);
 
 /* One more element behind those of an array, which grows as add_one() goes on: zeros, and its address. */
 #define add_one(array, nr)							\

@@ -93,25 +93,28 @@ static void add_area(struct node *ioas, const struct record *r)
 	add(ioas, PLAIN, format("%s-%s", escaped(value_of(r, "iova")), escaped(value_or(r, "last", "?"))), rest);
 }
 
-/* "open as 3 and 5 in name[pid]", once for each process but as "open as 3 and 5" in that of @pid */
-static void say_open(char **sentence, const struct context *c, const char *device, int pid)
+/*
+ * "open as 3 and 5 in name[pid]" for each process that has the context, or the device of this id; its name is left
+ * out for the process whose tree it is.
+ */
+static void say_open(char **sentence, const struct context *c, const char *id, int pid)
 {
-	const struct open_file *h, *end = c->files + c->nr_files;
+	const struct open_file *f, *end = c->files + c->nr_files;
 	char *fds, *name, *longer;
 	int of;
 
-	for (h = c->files; h < end;) {
+	for (f = c->files; f < end;) {
 		fds = NULL;
 		name = NULL;
-		of = h->pid;
-		for (; h < end && h->pid == of; h++) {
-			if (device ? !h->device || strcmp(h->device, device) : !!h->device)
+		of = f->pid;
+		for (; f < end && f->pid == of; f++) {
+			if (id ? !f->id || strcmp(f->id, id) : !!f->device)
 				continue;
-			longer = format("%s%s%d", fds ? fds : "", fds ? " and " : "open as ", h->fd);
+			longer = format("%s%s%d", fds ? fds : "", fds ? " and " : "open as ", f->fd);
 			free(fds);
 			fds = longer;
 			if (!name)
-				name = process_name(h);
+				name = process_name(f);
 		}
 		if (fds)
 			say(sentence, of == pid ? format("%s", fds) : format("%s in %s", fds, name));
@@ -133,7 +136,7 @@ static void add_device(struct node *parent, struct context *c, struct record *de
 	if (number_of(device, "faults", &faults) && faults)
 		say(&rest, count_text(device, "faults", "fault"));
 	if (!pasid)
-		say_open(&rest, c, name, pid);
+		say_open(&rest, c, value_or(device, "id", "?"), pid);
 	add(parent, GREEN, format("%s%s%s", escaped(name), pasid ? " PASID " : "", pasid ? escaped(pasid) : ""), rest);
 	device->placed = true;
 }
@@ -184,23 +187,25 @@ static void add_table(struct node *parent, struct context *c, struct record *tab
 			add_table(n, c, r, pid);
 }
 
-static void add_access(struct node *parent, struct record *r, const char *where)
+static void add_access(struct node *parent, struct context *c, struct record *r, const char *where, int pid)
 {
-	char *rest = copy_string("an emulated device");
+	const char *id = value_or(r, "id", "?");
+	const struct open_file *f = context_file_of(c, id);
+	char *rest = f ? format("emulated device, access %s", escaped(id)) : copy_string("an emulated device");
 
 	say(&rest, copy_string(where));
-	add(parent, GREEN, format("access %s", escaped(value_or(r, "id", "?"))), rest);
+	say_open(&rest, c, id, pid);
+	add(parent, GREEN, f ? copy_string(escaped(f->device)) : format("access %s", escaped(id)), rest);
 	r->placed = true;
 }
 
 static void add_noiommu(struct node *parent, struct context *c, struct record *r, const char *where, int pid)
 {
-	const char *name = value_or(r, "name", "?");
 	char *rest = copy_string("no IOMMU, has physical addresses");
 
 	say(&rest, copy_string(where));
-	say_open(&rest, c, name, pid);
-	add(parent, RED, copy_string(escaped(name)), rest);
+	say_open(&rest, c, value_or(r, "id", "?"), pid);
+	add(parent, RED, copy_string(escaped(value_or(r, "name", "?"))), rest);
 	r->placed = true;
 }
 
@@ -226,7 +231,7 @@ static void add_ioas(struct node *parent, struct context *c, struct record *ioas
 			add_table(n, c, r, pid);
 	}
 	for (r = NULL; (r = context_next(c, r, "access", "ioas", id));)
-		add_access(n, r, "");
+		add_access(n, c, r, "", pid);
 	for (r = NULL; (r = context_next(c, r, "noiommu", "ioas", id));)
 		add_noiommu(n, c, r, "", pid);
 	for (r = NULL; (r = context_next(c, r, "area", "ioas", id));)
@@ -258,7 +263,7 @@ static void add_rest(struct node *parent, struct context *c, int pid)
 			add_device(parent, c, r, NULL, copy_string(nowhere(r)), pid);
 	for (r = NULL; (r = context_next(c, r, "access", NULL, NULL));)
 		if (!r->placed)
-			add_access(parent, r, nowhere(r));
+			add_access(parent, c, r, nowhere(r), pid);
 	for (r = NULL; (r = context_next(c, r, "noiommu", NULL, NULL));)
 		if (!r->placed)
 			add_noiommu(parent, c, r, nowhere(r), pid);
