@@ -289,6 +289,9 @@ int cmd_bind(int argc, char **argv)
 
 		if (pci_is_bridge(d))
 			die(NOT_USABLE, "%s is a bridge, and VFIO drives none", d->address);
+		if (!d->group && !pci_unsafe_mode())
+			die(NOT_USABLE, "no IOMMU translates for %s; \"iommuctl doctor %s\" tells why", d->address,
+			    d->address);
 		refuse_part_of_group(devices, count, d);
 		if (d->driver && !strcmp(d->driver, driver))
 			continue;

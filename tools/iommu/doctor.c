@@ -170,7 +170,7 @@ static void check_group(struct patient *p)
 	int n = pci_group_foreign(&p->d, &names), i;
 
 	if (!n) {
-		tell(p, OK, "group", "No other device of its group, %s, is in the hands of the kernel's drivers.",
+		tell(p, OK, "group", "No driver of the kernel has another device of its group, %s.",
 		     escaped(p->d.group));
 	} else {
 		for (i = 0; i < n; i++) {
@@ -586,10 +586,10 @@ static void examine(struct patient *p)
 	read_regions(p);
 	if (pci_is_bridge(d)) {
 		tell(p, PROBLEM, "bridge", "It is a bridge. VFIO drives none, and programs need none.");
-	} else if (!d->group && !d->node) {
+	} else if (!d->group && !d->node && !pci_unsafe_mode()) {
 		check_iommu(p);
 	} else {
-		if (d->node && !strncmp(d->node, "noiommu-", 8))
+		if (!d->group || (d->node && !strncmp(d->node, "noiommu-", 8)))
 			check_noiommu(p);
 		else
 			check_group(p);
@@ -623,10 +623,12 @@ static void put_findings(const struct patient *p)
 		[NOTE] = { "note", BLUE },
 		[PROBLEM] = { "problem", RED },
 	};
+	char *what = format("%s: %s", pci_class_name(&p->d), pci_device_name(&p->d));
 	int i, j;
 
-	printf("%s%s%s  %s: %s\n", colour(BOLD), p->d.address, colour(PLAIN), escaped(pci_class_name(&p->d)),
-	       escaped(pci_device_name(&p->d)));
+	printf("%s%s%s  ", colour(BOLD), p->d.address, colour(PLAIN));
+	put_wrapped(escaped(what), strlen(p->d.address) + 2, false);
+	free(what);
 	for (i = 0; i < p->count; i++) {
 		const struct finding *f = &p->findings[i];
 

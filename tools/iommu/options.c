@@ -58,6 +58,9 @@ int next_option(int argc, char **argv, const struct option *own)
 		case ':':
 			usage_error("%s needs a value", escaped(argv[optind - 1]));
 		case '?':
+			/* of a word with several letters, getopt() is still at that word */
+			if (optopt > 0 && optopt < OPT_JSON && !strchr(argv[optind - 1], '='))
+				usage_error("there is no option -%s", escaped((char []){ optopt, '\0' }));
 			usage_error("there is no option %s", escaped(argv[optind - 1]));
 		default:
 			return c;

@@ -152,6 +152,15 @@ bool pci_is_bridge(const struct pci_device *d)
 	return d->class == 0x0604 || d->class == 0x0607 || d->class == 0x0609;
 }
 
+bool pci_unsafe_mode(void)
+{
+	char *value = read_file("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode");
+	bool on = value && *value == 'Y';
+
+	free(value);
+	return on;
+}
+
 char *group_member_driver(const char *group, const char *name)
 {
 	return link_name("/sys/kernel/iommu_groups/%s/devices/%s/driver", group, name);
@@ -197,7 +206,8 @@ static bool holds(const char *pid, const struct pci_device *d)
 	for (i = 0; i < n && !found; i++) {
 		target = read_link("/proc/%s/fd/%s", pid, fds[i]);
 		found = target && (leads_to(target, "/dev/vfio/devices/", d->node) ||
-				   leads_to(target, "/dev/vfio/", d->group));
+				   leads_to(target, "/dev/vfio/", d->group) ||
+				   leads_to(target, "/dev/vfio/noiommu-", d->group));
 		free(target);
 	}
 	free_names(fds, n);

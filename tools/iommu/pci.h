@@ -67,6 +67,8 @@ void pci_free_all(struct pci_device *devices, int count);
 bool pci_is_vfio(const struct pci_device *d);
 bool pci_is_harmless(const struct pci_device *d);
 bool pci_is_bridge(const struct pci_device *d);
+/* Does VFIO take devices for which no IOMMU translates? */
+bool pci_unsafe_mode(void);
 
 /*
  * Devices of the group of @d that drivers of the kernel have, @d itself left out: names in the form of list_dir(),

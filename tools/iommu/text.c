@@ -26,7 +26,8 @@ void die(enum status status, const char *fmt, ...)
 	va_start(ap, fmt);
 	vwarn_line(fmt, ap);
 	va_end(ap);
-	exit(status);
+	/* not exit(): what callers have allocated is no leak that anybody wants to hear of */
+	_exit(status);
 }
 
 void warn_line(const char *fmt, ...)
