@@ -4,6 +4,15 @@
 import os
 
 
+class Failure(Exception):
+    pass
+
+
+def expect(condition, why):
+    if not condition:
+        raise Failure(why)
+
+
 class Machine:
     """A tree below a directory. Processes and contexts are added, and files written, one after the other."""
 
