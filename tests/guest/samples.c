@@ -47,8 +47,8 @@ static void check(bool good, const char *fmt, ...)
 
 /* ---- programs ---- */
 
-/* Runs a sample; what it prints, and its exit status or -1 */
-static int run(const char *name, const char *node, char *text, size_t size)
+/* Runs a sample with up to two arguments; what it prints, and its exit status or -1 */
+static int run(const char *name, const char *node, const char *more, char *text, size_t size)
 {
 	int fds[2], status = -1;
 	size_t used = 0;
@@ -63,7 +63,7 @@ static int run(const char *name, const char *node, char *text, size_t size)
 	pid = fork();
 	if (pid == 0) {
 		dup2(fds[1], 1);
-		execl(path, name, node, NULL);
+		execl(path, name, node, more, NULL);
 		_exit(127);
 	}
 	close(fds[1]);
@@ -77,15 +77,20 @@ static int run(const char *name, const char *node, char *text, size_t size)
 }
 
 /* @expected: what it prints, a pattern of fnmatch() */
-static void prints(const char *name, const char *node, const char *expected)
+static void prints_with(const char *name, const char *node, const char *more, const char *expected)
 {
 	char text[4096];
-	int status = run(name, node, text, sizeof(text));
+	int status = run(name, node, more, text, sizeof(text));
 	bool good = !status && !fnmatch(expected, text, 0);
 
 	if (!good)
 		printf("# %s ended with %d and said:\n%s# and not:\n%s", name, status, text, expected);
 	check(good, "%s%s%s", name, node ? " " : "", node ?: "");
+}
+
+static void prints(const char *name, const char *node, const char *expected)
+{
+	prints_with(name, node, NULL, expected);
 }
 
 /* The node of a device that no program has open; false without such a device */
@@ -135,13 +140,19 @@ static void run_without_device(void)
 
 static void run_with_device(void)
 {
-	char bdf[16], node[64];
+	char bdf[16], node[64], group[64];
 
 	if (edu_find(EDU_ALONE, bdf) || !node_of(bdf, node, sizeof(node))) {
 		check(false, "a device");
 		return;
 	}
 	prints("edu_copy", node, "carried by the device\n");
+	prints("two_spaces", node,
+	       "device 1, IOAS 2, page table 3\n"
+	       "2097152 bytes unmapped\n");
+	prints("port_iommufd", node, "1048576 bytes\n");
+	snprintf(group, sizeof(group), "/dev/vfio/%d", pci_group(bdf));
+	prints_with("port_type1", group, bdf, "1048576 bytes\n");
 	prints("device", node,
 	       HARDWARE "\n"
 	       "attached to a page table of the kernel's: yes\n"
