@@ -120,7 +120,7 @@ static char *take_word(char *to, const char *from, size_t length)
 
 	while (from < end) {
 		c = *from;
-		if (end - from >= 4 && is_octal(from)) {
+		if (is_octal(from)) {
 			c = (from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0');
 			from += 3;
 		}

@@ -155,6 +155,7 @@ static void add_files(struct json_object *o, const char *key, const struct open_
 		json_add_number(file, "fd", files[i].fd);
 		json_add_string(file, "device", files[i].device);
 		json_add_string(file, "opened", files[i].opened);
+		json_object_object_add(file, "object", files[i].id ? json_object_new_int64(atoll(files[i].id)) : NULL);
 		json_object_array_add(array, file);
 	}
 }

@@ -263,6 +263,8 @@ int cmd_watch(int argc, char **argv)
 	}
 	what = what_is_wanted(argc, argv);
 	terminal = isatty(STDOUT_FILENO) && term && strcmp(term, "dumb");
+	/* a screen is drawn at once */
+	setvbuf(stdout, NULL, _IOFBF, BUFSIZ);
 	must_take(&now.snapshot, what);
 	clock_gettime(CLOCK_MONOTONIC, &now.when);
 	next = now.when;
