@@ -70,10 +70,13 @@ static struct vertex *find_vertex(const struct graph *g, const char *id)
 	return NULL;
 }
 
-/* Takes the line over. */
+/* Takes the line over; an empty one is none. */
 static void add_line(struct vertex *v, char *line)
 {
-	*(char **)add_one(v->lines, v->nr_lines) = line;
+	if (*line)
+		*(char **)add_one(v->lines, v->nr_lines) = line;
+	else
+		free(line);
 }
 
 static void add_edge(struct graph *g, const char *from, const char *to, bool dashed)
@@ -168,7 +171,7 @@ static void add_devices(struct graph *g, struct context *c, const char *context)
 static void add_tables(struct graph *g, struct context *c, const char *context)
 {
 	const char *above, *fault;
-	char *id, *from, *leaves;
+	char *id, *from;
 	struct record *r;
 	struct vertex *v;
 
@@ -176,11 +179,7 @@ static void add_tables(struct graph *g, struct context *c, const char *context)
 		id = format("%s_h%s", context, value_or(r, "id", "?"));
 		v = add_vertex(g, id, TABLE, format("page table %s", escaped(value_or(r, "id", "?"))));
 		add_line(v, copy_string(table_kind(r)));
-		leaves = leaves_text(r);
-		if (*leaves)
-			add_line(v, leaves);
-		else
-			free(leaves);
+		add_line(v, leaves_text(r));
 		fault = value_or(r, "fault", "0");
 		if (strcmp(fault, "0") && strcmp(fault, "none"))
 			add_line(v, format("faults to queue %s", escaped(fault)));
@@ -205,7 +204,7 @@ static void add_tables(struct graph *g, struct context *c, const char *context)
 
 static void add_spaces(struct graph *g, struct context *c, const char *context)
 {
-	char *id, *mapped, *pinned, *line;
+	char *id, *line;
 	const struct open_file *f;
 	struct record *r;
 	struct vertex *v;
@@ -214,10 +213,8 @@ static void add_spaces(struct graph *g, struct context *c, const char *context)
 		id = format("%s_i%s", context, value_or(r, "id", "?"));
 		add_edge(g, context, id, false);
 		v = add_vertex(g, id, IOAS, format("IOAS %s", escaped(value_or(r, "id", "?"))));
-		mapped = bytes_in(r, "mapped", "mapped", "areas", "area");
-		pinned = bytes_in(r, "pinned", "pinned", "runs", "run");
-		add_line(v, mapped);
-		add_line(v, pinned);
+		add_line(v, bytes_in(r, "mapped", "mapped", "areas", "area"));
+		add_line(v, bytes_in(r, "pinned", "pinned", "runs", "run"));
 	}
 	for (r = NULL; (r = context_next(c, r, "access", NULL, NULL));) {
 		id = format("%s_i%s", context, value_or(r, "ioas", ""));
