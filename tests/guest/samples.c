@@ -153,6 +153,10 @@ static void run_with_device(void)
 	prints("port_iommufd", node, "1048576 bytes\n");
 	snprintf(group, sizeof(group), "/dev/vfio/%d", pci_group(bdf));
 	prints_with("port_type1", group, bdf, "1048576 bytes\n");
+	prints("look", node,
+	       "IOAS 2: 1048576 bytes mapped, 0 pinned\n"
+	       "device 1 is on page table 3\n"
+	       "IOAS 2: 1048576 bytes mapped, 1048576 pinned\n");
 	prints("device", node,
 	       HARDWARE "\n"
 	       "attached to a page table of the kernel's: yes\n"
