@@ -7,6 +7,7 @@
  */
 #include "iommu_test.h"
 #include "fail_nth.h"
+#include "fdinfo.h"
 #include "test_mdev.h"
 
 #include <poll.h>
@@ -92,6 +93,23 @@ FIXTURE_TEARDOWN(mdev)
 	EXPECT_EQ(pages, mdev_state(&self->mdev).pinned); \
 	EXPECT_EQ(pages, pages_pinned()); \
 })
+
+TEST_F(mdev, fdinfo_says_where_it_is)
+{
+	bool by_container = self->mdev.way == BY_CONTAINER;
+	static char text[8192];
+	long long context;
+
+	ASSERT_LT(0, fdinfo_read(self->mdev.container, text, sizeof(text)));
+	context = fdinfo_number(text, "iommufd:\tversion=1", "context");
+	ASSERT_LT(0, fdinfo_read(self->mdev.fd, text, sizeof(text)));
+	EXPECT_TRUE(fdinfo_says(text, "vfio:\tname=%s opened=%s", self->mdev.uuid,
+				self->mdev.way == BY_NODE ? "node" : "group"));
+	EXPECT_EQ(!by_container, fdinfo_says(text, "iommufd:\tcontext=%lld", context));
+	EXPECT_EQ(!by_container, fdinfo_count(text, "access:"));
+	if (self->mdev.way == BY_NODE)
+		EXPECT_TRUE(fdinfo_says(text, "access:\tid=%u ioas=%u", self->mdev.devid, self->mdev.ioas));
+}
 
 TEST_F(mdev, pins_what_is_mapped)
 {

@@ -6,6 +6,7 @@
  * that can be reset: with the bus they are on.
  */
 #include "iommu_test.h"
+#include "fdinfo.h"
 #include "type1.h"
 
 #include <linux/kvm.h>
@@ -580,6 +581,62 @@ TEST_F(device, fdinfo_says_which_device_it_is)
 	ASSERT_EQ(0, type1_open(&t, type1_container_open(), VFIO_TYPE1v2_IOMMU, EDU_ALONE_TOO));
 	EXPECT_TRUE(fdinfo_names(t.edu.fd, t.edu.bdf));
 	EXPECT_FALSE(fdinfo_names(t.group, t.edu.bdf));
+	type1_close(&t);
+}
+
+TEST_F(device, fdinfo_says_where_it_is)
+{
+	static char text[8192];
+	struct edu second;
+	uint32_t hwpt;
+
+	ASSERT_EQ(0, vfio_detach(self->edu.fd));
+	ASSERT_LT(0, fdinfo_read(self->edu.fd, text, sizeof(text)));
+	EXPECT_TRUE(fdinfo_says(text, "vfio:\tname=%s opened=node", self->edu.bdf));
+	EXPECT_TRUE(fdinfo_says(text, "device:\tid=%u name=%s group=%d", self->edu.id, self->edu.bdf,
+				pci_group(self->edu.bdf)));
+	EXPECT_EQ(0, fdinfo_count(text, "attach:"));
+	EXPECT_FALSE(fdinfo_says(text, "attach:\tdevice=%u pasid=none", self->edu.id));
+
+	ASSERT_EQ(0, vfio_attach(self->edu.fd, self->ioas, &hwpt));
+	ASSERT_LT(0, fdinfo_read(self->edu.fd, text, sizeof(text)));
+	EXPECT_TRUE(fdinfo_says(text, "attach:\tdevice=%u pasid=none hwpt=%u", self->edu.id, hwpt));
+
+	/* another file is not bound, though the device is */
+	ASSERT_EQ(0, edu_open(&second, EDU_ALONE));
+	ASSERT_LT(0, fdinfo_read(second.fd, text, sizeof(text)));
+	EXPECT_TRUE(fdinfo_says(text, "vfio:\tname=%s opened=node", self->edu.bdf));
+	EXPECT_EQ(NULL, strstr(text, "iommufd:"));
+	EXPECT_EQ(NULL, strstr(text, "device:\t"));
+	edu_close(&second);
+}
+
+TEST_F(device, fdinfo_says_which_iommufd_has_it)
+{
+	static char text[8192];
+	long long context, of_device;
+	struct type1 t;
+
+	ASSERT_LT(0, fdinfo_read(self->iommufd, text, sizeof(text)));
+	context = fdinfo_number(text, "iommufd:\tversion=1", "context");
+	ASSERT_LT(0, context);
+	ASSERT_LT(0, fdinfo_read(self->edu.fd, text, sizeof(text)));
+	EXPECT_TRUE(fdinfo_says(text, "iommufd:\tcontext=%lld", context));
+
+	/* through its group, with an iommufd for a container, and with VFIO's own */
+	ASSERT_EQ(0, type1_open(&t, iommu_open(), VFIO_TYPE1v2_IOMMU, EDU_ALONE_TOO));
+	ASSERT_LT(0, fdinfo_read(t.container, text, sizeof(text)));
+	of_device = fdinfo_number(text, "iommufd:\tversion=1", "context");
+	EXPECT_LT(context, of_device);
+	ASSERT_LT(0, fdinfo_read(t.edu.fd, text, sizeof(text)));
+	EXPECT_TRUE(fdinfo_says(text, "vfio:\tname=%s opened=group", t.edu.bdf));
+	EXPECT_TRUE(fdinfo_says(text, "iommufd:\tcontext=%lld", of_device));
+	EXPECT_EQ(1, fdinfo_count(text, "attach:"));
+	type1_close(&t);
+	ASSERT_EQ(0, type1_open(&t, type1_container_open(), VFIO_TYPE1v2_IOMMU, EDU_ALONE_TOO));
+	ASSERT_LT(0, fdinfo_read(t.edu.fd, text, sizeof(text)));
+	EXPECT_TRUE(fdinfo_says(text, "vfio:\tname=%s opened=group", t.edu.bdf));
+	EXPECT_EQ(NULL, strstr(text, "iommufd:"));
 	type1_close(&t);
 }
 

@@ -8,6 +8,7 @@
 #include "iommu_test.h"
 #include "iommufd_test_client.h"
 #include "fail_nth.h"
+#include "fdinfo.h"
 #include "type1.h"
 
 #include <pthread.h>
@@ -122,6 +123,20 @@ TEST_F(noiommu, has_a_name_and_rights_of_its_own)
 	EXPECT_EQ(0600, st.st_mode & 0777);
 	ASSERT_LT(0, read_file("/proc/sys/kernel/tainted", tainted, sizeof(tainted)));
 	EXPECT_NE(0, atol(tainted) & TAINT_USER);
+}
+
+TEST_F(noiommu, fdinfo_says_where_it_is)
+{
+	static char text[8192];
+
+	ASSERT_LT(0, fdinfo_read(self->edu.fd, text, sizeof(text)));
+	EXPECT_TRUE(fdinfo_says(text, "vfio:\tname=%s opened=node", self->bdf));
+	EXPECT_EQ(1, fdinfo_count(text, "iommufd:"));
+	EXPECT_TRUE(fdinfo_says(text, "noiommu:\tid=%u name=%s", self->edu.id, self->bdf));
+	EXPECT_EQ(NULL, strstr(text, " ioas="));
+	ATTACH(self);
+	ASSERT_LT(0, fdinfo_read(self->edu.fd, text, sizeof(text)));
+	EXPECT_TRUE(fdinfo_says(text, "noiommu:\tid=%u name=%s ioas=%u", self->edu.id, self->bdf, self->ioas));
 }
 
 TEST_F(noiommu, takes_a_capability_to_open)
