@@ -17,8 +17,6 @@ class Computer(Machine):
         self.iommu = iommu
         os.makedirs(self.path("sys/bus/pci/devices"))
         os.makedirs(self.path("sys/class/iommu"))
-        if iommu:
-            self.write(f"sys/class/iommu/{iommu}/name", "")
         self.command_line("quiet")
         prefix = "IR-" if remapping else ""
         self.write("proc/interrupts", f"           CPU0\n  0:          2  {prefix}IO-APIC    2-edge      timer\n"
@@ -52,6 +50,7 @@ class Computer(Machine):
         if group is not None:
             os.symlink(f"../../../kernel/iommu_groups/{group}", self.path(top, "iommu_group"))
             os.symlink(f"../../../class/iommu/{self.iommu}", self.path(top, "iommu"))
+            self.write(f"sys/class/iommu/{self.iommu}/devices/{address}", "")
             os.makedirs(self.path(f"sys/kernel/iommu_groups/{group}/devices"), exist_ok=True)
             os.symlink(f"../../../../devices/pci0000:00/{address}",
                        self.path(f"sys/kernel/iommu_groups/{group}/devices/{address}"))
@@ -180,7 +179,11 @@ def test_doctor_no_iommu(t):
 
 
 def test_doctor_device_left_out(t):
-    Computer(t.root()).device_at("0000:00:01.0", "e1000e")
+    m = Computer(t.root())
+    m.write("sys/class/iommu/another/devices/no-pci-device", "")
+    m.device_at("0000:00:01.0", "e1000e")
+    only_problem(t, "no-iommu", ["firmware's setup"], [], "00:01.0")
+    m.device_at("0000:00:02.0", "e1000e", 2)
     only_problem(t, "no-iommu", ["dmar0", "leave it out"], [], "00:01.0")
 
 
@@ -256,7 +259,7 @@ def test_doctor_in_use(t):
     m.device_at("0000:00:01.0", "vfio-pci", 1, "vfio0")
     m.process(77, "a\x1bb")
     m.file(77, 3, "/dev/vfio/devices/vfio0")
-    only_problem(t, "in-use", [r"Process 77 (a\x1bb)"], ["kill 77"], "00:01.0")
+    only_problem(t, "in-use", [r"Process 77 (a\x1bb)"], ["iommuctl show 77"], "00:01.0")
 
 
 def test_doctor_memlock(t):

@@ -126,15 +126,32 @@ static void mend_boot_options(struct patient *p, const char *without, const char
 		mend(p, "sed -i 's/^GRUB_CMDLINE_LINUX=\"/&%s /' /etc/default/grub && update-grub && reboot", with);
 }
 
+/* An IOMMU that translates for PCI devices, to be freed; NULL for none */
+static char *iommu_of_others(void)
+{
+	char **iommus, **devices, address[32], *found = NULL;
+	int n = list_dir(&iommus, "/sys/class/iommu"), m, i, j;
+
+	for (i = 0; i < n && !found; i++) {
+		m = list_dir(&devices, "/sys/class/iommu/%s/devices", iommus[i]);
+		for (j = 0; j < m && !found; j++) {
+			if (pci_address(devices[j], address))
+				found = copy_string(iommus[i]);
+		}
+		free_names(devices, m);
+	}
+	free_names(iommus, n);
+	return found;
+}
+
 static void check_iommu(struct patient *p)
 {
 	bool intel = path_exists("/sys/firmware/acpi/tables/DMAR"), amd = path_exists("/sys/firmware/acpi/tables/IVRS");
-	char **names;
-	int n = list_dir(&names, "/sys/class/iommu");
+	char *other = iommu_of_others();
 
-	if (n > 0) {
+	if (other) {
 		tell(p, PROBLEM, "no-iommu", "No IOMMU translates for this device, though the machine has %s:",
-		     escaped(names[0]));
+		     escaped(other));
 		also(p, "the firmware's tables leave it out.");
 		also(p, "Without one it could reach all memory, so programs do not get it.");
 	} else if (intel && on_command_line("intel_iommu=off")) {
@@ -154,7 +171,7 @@ static void check_iommu(struct patient *p)
 		also(p, "AMD-Vi, IOMMU or SMMU in the firmware's setup and switch it on. A virtual machine gets");
 		also(p, "one from its monitor: -device intel-iommu,intremap=on or -machine virt,iommu=smmuv3 of QEMU.");
 	}
-	free_names(names, n);
+	free(other);
 }
 
 /* Without an IOMMU there is one way left, for whoever has all rights anyhow */
@@ -241,10 +258,10 @@ static bool check_users(struct patient *p)
 	int n = pci_holders(&p->d, &holders);
 
 	if (n)
-		tell(p, PROBLEM, "in-use", "Process %d (%s) has it%s.", holders[0].pid, escaped(holders[0].name),
-		     n > 1 ? ", among others" : "");
+		tell(p, PROBLEM, "in-use", "Process %d (%s) has it%s, until it closes it or ends.", holders[0].pid,
+		     escaped(holders[0].name), n > 1 ? ", among others" : "");
 	if (n)
-		mend(p, "kill %d", holders[0].pid);
+		mend(p, "iommuctl show %d", holders[0].pid);
 	free_holders(holders, n);
 	return n;
 }
@@ -323,17 +340,17 @@ static void tell_unsafe_interrupts(struct patient *p)
 
 static void check_interrupts(struct patient *p)
 {
-	/* what the kernel said when the device was tried is the truth, and without it this is the best guess */
-	bool off = p->probed ? p->probe.step == PROBE_BIND && p->probe.error == EPERM && !unsafe_interrupts_allowed() :
-			       remapping_is_off(p);
+	bool allowed = unsafe_interrupts_allowed();
+	bool refused = p->probed && p->probe.step == PROBE_BIND && p->probe.error == EPERM;
+	/* a bind that succeeds is the proof, unless it may succeed without */
+	bool off = refused || ((!p->probed || allowed) && remapping_is_off(p));
 
-	if (off && !unsafe_interrupts_allowed())
+	if (off && !allowed)
 		tell_unsafe_interrupts(p);
 	else if (off)
-		tell(p, NOTE, "interrupts", "Its interrupts are not isolated, and that was allowed.");
-	else if (p->probed && p->probe.step > PROBE_BIND)
-		tell(p, OK, "interrupts", "Its interrupts are isolated%s.",
-		     unsafe_interrupts_allowed() ? ", or that was not asked for" : "");
+		tell(p, NOTE, "interrupts", "Its interrupts are not isolated, which is allowed here.");
+	else if (p->probed)
+		tell(p, OK, "interrupts", "Its interrupts are isolated.");
 }
 
 static void read_regions(struct patient *p)
@@ -454,7 +471,7 @@ static void check_range(struct patient *p, unsigned long long start, unsigned lo
 	int i;
 
 	if (reachable(p, start, last, &r)) {
-		tell(p, OK, "iova", "Nothing is in the way of %s at 0x%llx-0x%llx.", whose, start, last);
+		tell(p, OK, "iova", "%s at 0x%llx-0x%llx: nothing is in the way.", whose, start, last);
 		return;
 	}
 	if (r)

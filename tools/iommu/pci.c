@@ -188,50 +188,69 @@ int pci_group_foreign(const struct pci_device *d, char ***names)
 	return kept;
 }
 
-static bool leads_to(const char *target, const char *directory, const char *name)
-{
-	size_t length = strlen(directory);
+/* An open file of VFIO: "5" or "noiommu-5" of a group, "devices/vfio0" of a node */
+struct vfio_file {
+	int pid;
+	char *name;
+};
 
-	return name && !strncmp(target, directory, length) && !strcmp(target + length, name);
+/* All that processes have open. It is looked for once: there may be many devices, and many more files. */
+static const struct vfio_file *vfio_files(int *count)
+{
+	static struct vfio_file *files;
+	static int known = -1;
+	char **pids, **fds, *target;
+	int n, m, i, j;
+
+	*count = known;
+	if (known >= 0)
+		return files;
+	known = 0;
+	n = list_dir(&pids, "/proc");
+	for (i = 0; i < n; i++) {
+		if (!isdigit((unsigned char)pids[i][0]))
+			continue;
+		m = list_dir(&fds, "/proc/%s/fd", pids[i]);
+		for (j = 0; j < m; j++) {
+			target = read_link("/proc/%s/fd/%s", pids[i], fds[j]);
+			if (target && !strncmp(target, "/dev/vfio/", 10)) {
+				files = grow(files, known + 1, sizeof(*files));
+				files[known++] = (struct vfio_file){ atoi(pids[i]), copy_string(target + 10) };
+			}
+			free(target);
+		}
+		free_names(fds, m);
+	}
+	free_names(pids, n);
+	*count = known;
+	return files;
 }
 
-/* A file of this process that is the node or the group of a device */
-static bool holds(const char *pid, const struct pci_device *d)
+static bool is_of(const char *file, const struct pci_device *d)
 {
-	bool found = false;
-	char **fds, *target;
-	int n, i;
-
-	n = list_dir(&fds, "/proc/%s/fd", pid);
-	for (i = 0; i < n && !found; i++) {
-		target = read_link("/proc/%s/fd/%s", pid, fds[i]);
-		found = target && (leads_to(target, "/dev/vfio/devices/", d->node) ||
-				   leads_to(target, "/dev/vfio/", d->group) ||
-				   leads_to(target, "/dev/vfio/noiommu-", d->group));
-		free(target);
-	}
-	free_names(fds, n);
-	return found;
+	if (!strncmp(file, "devices/", 8))
+		return d->node && !strcmp(file + 8, d->node);
+	if (!strncmp(file, "noiommu-", 8))
+		file += 8;
+	return d->group && !strcmp(file, d->group);
 }
 
 int pci_holders(const struct pci_device *d, struct holder **holders)
 {
 	int n, i, count = 0;
-	char **pids;
+	const struct vfio_file *files = vfio_files(&n);
 
 	*holders = NULL;
-	n = list_dir(&pids, "/proc");
 	for (i = 0; i < n; i++) {
-		if (!isdigit((unsigned char)pids[i][0]) || !holds(pids[i], d))
+		if (!is_of(files[i].name, d) || (count && (*holders)[count - 1].pid == files[i].pid))
 			continue;
 		*holders = grow(*holders, count + 1, sizeof(**holders));
-		(*holders)[count].pid = atoi(pids[i]);
-		(*holders)[count].name = read_file("/proc/%s/comm", pids[i]);
+		(*holders)[count].pid = files[i].pid;
+		(*holders)[count].name = read_file("/proc/%d/comm", files[i].pid);
 		if (!(*holders)[count].name)
 			(*holders)[count].name = copy_string("?");
 		count++;
 	}
-	free_names(pids, n);
 	return count;
 }
 
