@@ -96,14 +96,30 @@ const struct open_file *context_file_of(const struct context *c, const char *id)
 	return NULL;
 }
 
-const struct open_file *context_owner(const struct context *c)
+/* Whether the process of a context's file has one of its devices open too. */
+static bool has_devices(const struct context *c, int pid)
 {
 	size_t i;
 
 	for (i = 0; i < c->nr_files; i++)
-		if (!c->files[i].device)
-			return &c->files[i];
-	return c->nr_files ? &c->files[0] : NULL;
+		if (c->files[i].device && c->files[i].pid == pid)
+			return true;
+	return false;
+}
+
+const struct open_file *context_owner(const struct context *c)
+{
+	const struct open_file *f, *owner = NULL;
+
+	for (f = c->files; f < c->files + c->nr_files; f++) {
+		if (f->device)
+			continue;
+		if (has_devices(c, f->pid))
+			return f;
+		if (!owner)
+			owner = f;
+	}
+	return owner || !c->nr_files ? owner : c->files;
 }
 
 /* The kernel writes what would not be a value, blanks for example, as \ooo. */

@@ -2,9 +2,9 @@
 /*
  * show - process, context, IOAS, page table, device and PASID, as a tree
  *
- * A context that several processes hold stands below the first of them and names the others. Nested page tables stand
- * below their parent. What has no place above it in the same snapshot stands below the context: objects may come and
- * go while the kernel tells of them.
+ * A context that several processes hold stands below the one that uses it and names the others. Nested page tables
+ * stand below their parent. What has no place above it in the same snapshot stands below the context: objects may
+ * come and go while the kernel tells of them.
  */
 #include <errno.h>
 #include <langinfo.h>
@@ -93,33 +93,39 @@ static void add_area(struct node *ioas, const struct record *r)
 	add(ioas, PLAIN, format("%s-%s", escaped(value_of(r, "iova")), escaped(value_or(r, "last", "?"))), rest);
 }
 
-/*
- * "open as 3 and 5 in name[pid]" for each process that has the context, or the device of this id; its name is left
- * out for the process whose tree it is.
- */
-static void say_open(char **sentence, const struct context *c, const char *id, int pid)
+/* "open as 3 and 5 in name[pid]": the files by which a process has the context, or the device of this id, if it has */
+static void say_open_in(char **sentence, const struct context *c, const char *id, int pid, bool named)
 {
 	const struct open_file *f, *end = c->files + c->nr_files;
-	char *fds, *name, *longer;
-	int of;
+	char *text = NULL, *name = NULL, *longer;
 
-	for (f = c->files; f < end;) {
-		fds = NULL;
-		name = NULL;
-		of = f->pid;
-		for (; f < end && f->pid == of; f++) {
-			if (id ? !f->id || strcmp(f->id, id) : !!f->device)
-				continue;
-			longer = format("%s%s%d", fds ? fds : "", fds ? " and " : "open as ", f->fd);
-			free(fds);
-			fds = longer;
-			if (!name)
-				name = process_name(f);
-		}
-		if (fds)
-			say(sentence, of == pid ? format("%s", fds) : format("%s in %s", fds, name));
+	for (f = c->files; f < end; f++) {
+		if (f->pid != pid || (id ? !f->id || strcmp(f->id, id) : !!f->device))
+			continue;
+		longer = format("%s%s%d", text ? text : "", text ? " and " : "open as ", f->fd);
+		free(text);
+		text = longer;
 		free(name);
-		free(fds);
+		name = process_name(f);
+	}
+	if (text)
+		say(sentence, named ? format("%s in %s", text, name) : copy_string(text));
+	free(text);
+	free(name);
+}
+
+/* All who have it open: the process whose tree it is, without its name, and then the others. */
+static void say_open(char **sentence, const struct context *c, const char *id, int pid)
+{
+	const struct open_file *f;
+	int last = pid;
+
+	say_open_in(sentence, c, id, pid, false);
+	for (f = c->files; f < c->files + c->nr_files; f++) {
+		if (f->pid == pid || f->pid == last)
+			continue;
+		last = f->pid;
+		say_open_in(sentence, c, id, f->pid, true);
 	}
 }
 
