@@ -86,7 +86,7 @@ bool record_is(const struct record *r, const char *kind, const char *key, const 
 struct record *context_next(const struct context *c, const struct record *after, const char *kind, const char *key,
 			    const char *value);
 
-/* Whose it is, in a word: a file of the process that uses it, with devices if one has any; NULL if none can be asked. */
+/* A file of the process that uses it, which is one with devices if any has some; NULL if nobody can be asked. */
 const struct open_file *context_owner(const struct context *c);
 
 /* The first file of the device that is an object of the context, or NULL. */
