@@ -85,6 +85,7 @@ int intel_iommu_map_runs(struct iommu_domain *domain, unsigned long iova, const 
 int intel_iommu_map_range(struct iommu_domain *domain, unsigned long iova, phys_addr_t paddr, size_t size,
 			  int iommu_prot, size_t *mapped);
 void intel_iommu_unmap_range(struct iommu_domain *domain, unsigned long iova, size_t size);
+unsigned long intel_iommu_leaves(struct iommu_domain *domain, size_t pgsize);
 
 /* flush.c */
 void intel_domain_link_iommu(struct dmar_domain *domain, struct iommu_domain_info *ref);

@@ -10,6 +10,8 @@
  * flushed (flush.c), and only then may the memory it led to be freed. A superpage may take the place of a table that
  * maps nothing any more, for which the same holds. Tables that are not wholly within a range stay.
  *
+ * How many leaves of each size there are is counted, table by table and not entry by entry.
+ *
  * Locking: none. The caller sees to it that nobody else changes the range in this domain. Others may change ranges
  * beside it and need the same tables, which are therefore added by cmpxchg, and removed only with all of their range.
  */
@@ -135,23 +137,37 @@ static struct dma_pte *make_entry(struct dmar_domain *domain, unsigned long pfn,
 	return &table[entry_index(pfn, level)];
 }
 
-/* A table of a level, and all below it, which no entry leads to any more */
-static void list_tables(struct dma_pte *table, unsigned int level, struct list_head *tables)
-{
-	struct dma_pte *pte;
-
-	list_add_tail(&virt_to_page(table)->lru, tables);
-	if (level == 1)
-		return;
-	for (pte = table; pte < table + TABLE_ENTRIES; pte++) {
-		if (dma_pte_present(pte) && !dma_pte_superpage(pte))
-			list_tables(phys_to_virt(dma_pte_addr(pte)), level - 1, tables);
-	}
-}
-
 static bool leads_to_table(struct dma_pte *pte, unsigned int level)
 {
 	return level > 1 && dma_pte_present(pte) && !dma_pte_superpage(pte);
+}
+
+/* Leaves that a table of a level got, or lost where negative */
+static void count_leaves(struct dmar_domain *domain, unsigned int level, long leaves)
+{
+	if (leaves && !WARN_ON_ONCE(level > ARRAY_SIZE(domain->leaves)))
+		atomic_long_add(leaves, &domain->leaves[level - 1]);
+}
+
+/* A table of a level, and all below it, which no entry leads to any more */
+static void list_tables(struct dmar_domain *domain, struct dma_pte *table, unsigned int level, struct list_head *tables)
+{
+	struct dma_pte *pte;
+	long leaves = 0;
+
+	list_add_tail(&virt_to_page(table)->lru, tables);
+	if (level == 1) {
+		/* All of its range was put in as a whole, or nothing is left of it: one entry tells which */
+		count_leaves(domain, level, dma_pte_present(table) ? -(long)TABLE_ENTRIES : 0);
+		return;
+	}
+	for (pte = table; pte < table + TABLE_ENTRIES; pte++) {
+		if (leads_to_table(pte, level))
+			list_tables(domain, phys_to_virt(dma_pte_addr(pte)), level - 1, tables);
+		else if (dma_pte_present(pte))
+			leaves++;
+	}
+	count_leaves(domain, level, -leaves);
 }
 
 /* Level of the largest leaf that can begin here: @pfns has all bits of the IOVA and of the address */
@@ -167,12 +183,19 @@ static unsigned int leaf_level(struct map_cursor *c, unsigned long pfns, unsigne
 	return level;
 }
 
+static void leave_table(struct map_cursor *c)
+{
+	if (!c->next)
+		return;
+	flush_entries(c->domain, c->first, c->next);
+	count_leaves(c->domain, c->level, c->next - c->first);
+}
+
 static int enter_table(struct map_cursor *c, unsigned int level)
 {
 	struct dma_pte *pte = make_entry(c->domain, c->pfn, level);
 
-	if (c->next)
-		flush_entries(c->domain, c->first, c->next);
+	leave_table(c);
 	if (IS_ERR(pte)) {
 		c->next = NULL;
 		return PTR_ERR(pte);
@@ -188,7 +211,7 @@ static int replace_table(struct map_cursor *c)
 {
 	if (WARN_ON_ONCE(!leads_to_table(c->next, c->level)))
 		return -EEXIST;
-	list_tables(phys_to_virt(dma_pte_addr(c->next)), c->level - 1, &c->tables);
+	list_tables(c->domain, phys_to_virt(dma_pte_addr(c->next)), c->level - 1, &c->tables);
 	return 0;
 }
 
@@ -275,8 +298,7 @@ int intel_domain_map(struct dmar_domain *domain, unsigned long pfn, const struct
 	for (i = 0; i < num && !rc; i++)
 		rc = map_run(&c, runs[i].pfn, runs[i].npages);
 
-	if (c.next)
-		flush_entries(domain, c.first, c.next);
+	leave_table(&c);
 	*mapped = c.pfn - pfn;
 	if (!list_empty(&c.tables)) {
 		intel_domain_flush(domain, pfn, *mapped, false);
@@ -298,25 +320,30 @@ static void clear_entries(struct dmar_domain *domain, struct dma_pte *table, uns
 	struct dma_pte *end = &table[entry_index(last, level)] + 1;
 	unsigned long size = BIT(level_shift(level));
 	unsigned long start = round_down(pfn, size);
+	long leaves = end - first;
 	struct dma_pte *pte;
 
 	for (pte = first; pte < end; pte++, start += size) {
-		if (!dma_pte_present(pte))
+		if (!dma_pte_present(pte)) {
+			leaves--;
 			continue;
+		}
 		if (leads_to_table(pte, level)) {
 			struct dma_pte *below = phys_to_virt(dma_pte_addr(pte));
 
+			leaves--;
 			if (!covers_entry(pfn, last, start, level)) {
 				clear_entries(domain, below, level - 1, max(pfn, start), min(last, start + size - 1),
 					      tables);
 				continue;
 			}
-			list_tables(below, level - 1, tables);
+			list_tables(domain, below, level - 1, tables);
 		} else {
 			WARN_ON_ONCE(!covers_entry(pfn, last, start, level));
 		}
 		set_entry(pte, 0);
 	}
+	count_leaves(domain, level, -leaves);
 	flush_entries(domain, first, end);
 }
 
@@ -327,7 +354,8 @@ static void clear_entries(struct dmar_domain *domain, struct dma_pte *table, uns
  * @last: last page
  * @tables: tables that could map nothing else; to be freed after the flush that the caller owes
  *
- * Pages of the range that are not mapped are skipped. A leaf may not reach across an end of the range.
+ * Pages of the range that are not mapped are skipped; but within a table of pages all of whose range this is, either
+ * each page is mapped or none, or leaves are miscounted. A leaf may not reach across an end of the range.
  */
 void intel_domain_clear(struct dmar_domain *domain, unsigned long pfn, unsigned long last, struct list_head *tables)
 {
@@ -476,4 +504,23 @@ int intel_iommu_map_range(struct iommu_domain *domain, unsigned long iova, phys_
 void intel_iommu_unmap_range(struct iommu_domain *domain, unsigned long iova, size_t size)
 {
 	intel_domain_unmap(to_dmar_domain(domain), iova >> VTD_PAGE_SHIFT, size >> VTD_PAGE_SHIFT);
+}
+
+/**
+ * intel_iommu_leaves() - Operation leaves of a domain
+ * @domain: a domain
+ * @pgsize: bytes
+ *
+ * Return: how many leaves of this size there are, for one that superpages or pages have; otherwise 0.
+ */
+unsigned long intel_iommu_leaves(struct iommu_domain *domain, size_t pgsize)
+{
+	struct dmar_domain *dmar_domain = to_dmar_domain(domain);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(dmar_domain->leaves); i++) {
+		if (pgsize == VTD_PAGE_SIZE << level_shift(i + 1))
+			return atomic_long_read(&dmar_domain->leaves[i]);
+	}
+	return 0;
 }

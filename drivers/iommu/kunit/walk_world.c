@@ -267,6 +267,21 @@ static void unmap_place(struct walk_world *world, struct walk_domain *domain, u6
 	}
 }
 
+/* What the driver counted is what a walk finds */
+static void check_leaves(struct walk_world *world, struct iommu_domain *domain)
+{
+	unsigned long leaves[BITS_PER_LONG] = {}, counted;
+	unsigned int order;
+
+	world->ops->walk_leaves(domain, leaves);
+	for (order = 0; order < BITS_PER_LONG; order++) {
+		counted = iommu_domain_leaves(domain, BIT(order));
+		if (counted != leaves[order])
+			walker_fault(world->walker, WALK_FAULT_STEP, "%ld leaves of order %u are counted, %lu there",
+				     counted, order, leaves[order]);
+	}
+}
+
 /* Seldom one of the large places, which take long */
 static unsigned int pick_place(struct walk_world *world)
 {
@@ -304,6 +319,7 @@ void walk_world_toggle(struct walk_world *world, unsigned int d, unsigned int p,
 		walk_legal_set(legal, mapping_bit(mapping));
 	}
 	domain->mapped[p] = !domain->mapped[p];
+	check_leaves(world, domain->domain);
 }
 
 /* Where it can be seen, if the source is attached at all */

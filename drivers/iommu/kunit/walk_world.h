@@ -15,10 +15,12 @@ struct walk_world;
  * @alloc_domain: allocate domain number @index, and tell its kind and whether PASIDs cannot have it: the driver has to
  *                replace two of one kind without a moment in which neither translates, unless it is kind 0
  * @refuse: from now on the driver has to refuse that the device is replaced, or not any more
+ * @walk_leaves: count the leaves that are in a domain's page table: @leaves[n] is increased for each of BIT(n) bytes
  */
 struct walk_world_ops {
 	struct iommu_domain *(*alloc_domain)(struct walk_world *world, unsigned int index, struct walk_domain *domain);
 	void (*refuse)(struct walk_world *world, struct pci_dev *pdev, bool refuse);
+	void (*walk_leaves)(struct iommu_domain *domain, unsigned long *leaves);
 };
 
 /*

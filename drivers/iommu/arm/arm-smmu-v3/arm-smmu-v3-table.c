@@ -10,7 +10,9 @@
  * An entry is cleared first, then everything that the SMMU and the devices remember of it is flushed, and only then is
  * the memory of tables free again. A table goes when a range is all that it can map.
  *
- * Domains of the kernel's own are not touched by this file.
+ * How many leaves of each size there are is counted, table by table and not entry by entry.
+ *
+ * Domains of the kernel's own are left to io-pgtable-arm.c by this file, and not counted.
  *
  * Locking: none. The caller sees to it that nobody else changes the range in this domain. Others may change what lies
  * beside it, in the same tables; so a new table is linked by compare and exchange, and stays when it is linked.
@@ -46,6 +48,7 @@
  * @table: table that was used last, or NULL
  * @shift: what an entry of @table is about
  * @part: addresses that @table is about: those that are equal to it above @shift and the index
+ * @counted: bytes of the map whose leaves are counted
  */
 struct cursor {
 	struct arm_smmu_domain *domain;
@@ -54,6 +57,7 @@ struct cursor {
 	u64 *table;
 	unsigned int shift;
 	unsigned long part;
+	size_t counted;
 };
 
 /**
@@ -90,6 +94,13 @@ static u64 *table_at(u64 entry)
 	return phys_to_virt(entry & ENTRY_ADDRESS);
 }
 
+/* Leaves that a table got, or lost where negative */
+static void count_leaves(struct smmu_table *t, unsigned int shift, long leaves)
+{
+	if (leaves)
+		atomic_long_add(leaves, &t->leaves[(shift - PAGE_SHIFT) / TABLE_BITS]);
+}
+
 static u64 link_table(struct cursor *c, u64 *entry)
 {
 	struct io_pgtable_cfg *cfg = &io_pgtable_ops_to_pgtable(c->domain->pgtbl_ops)->cfg;
@@ -107,6 +118,15 @@ static u64 link_table(struct cursor *c, u64 *entry)
 		return new;
 	__free_page(page);
 	return old;
+}
+
+/* What the table got in which the cursor is, of a map that has come to @mapped bytes */
+static void count_mapped(struct cursor *c, size_t mapped)
+{
+	if (!c->table)
+		return;
+	count_leaves(&c->domain->table, c->shift, (mapped - c->counted) >> c->shift);
+	c->counted = mapped;
 }
 
 /* Move to the table whose entries of size @shift are about @iova */
@@ -156,8 +176,10 @@ static int map_run(struct cursor *c, unsigned long iova, phys_addr_t phys, unsig
 		u64 leaf = c->attributes | (shift == PAGE_SHIFT ? ENTRY_PAGE : ENTRY_BLOCK), *entry;
 		int rc = 0;
 
-		if (!c->table || c->shift != shift || c->part != iova >> shift >> TABLE_BITS)
+		if (!c->table || c->shift != shift || c->part != iova >> shift >> TABLE_BITS) {
+			count_mapped(c, *mapped);
 			rc = seek(c, iova, shift);
+		}
 		if (rc)
 			return rc;
 		n = entries_of(iova, size, shift);
@@ -226,30 +248,38 @@ int smmu_map_runs(struct iommu_domain *domain, unsigned long iova, const struct 
 	c.attributes = arm_lpae_leaf_attributes(smmu_domain->pgtbl_ops, prot);
 	for (i = 0; i < num && !rc; i++)
 		rc = map_run(&c, iova + *mapped, PFN_PHYS(runs[i].pfn), runs[i].npages << PAGE_SHIFT, mapped);
+	count_mapped(&c, *mapped);
 	/* A device may be told to use the mapping right after this; that it was unmapped the SMMU never remembers */
 	wmb();
 	return rc;
 }
 
-/* Everything below an entry that leads to a table, the last level without looking at it */
-static void collect(struct harvest *harvest, u64 entry, unsigned int shift)
+/* Everything below an entry that leads to a table */
+static void collect(struct smmu_table *t, struct harvest *harvest, u64 entry, unsigned int shift)
 {
 	u64 *table = table_at(entry);
 	unsigned int i;
+	long leaves = 0;
 
 	shift -= TABLE_BITS;
 	for (i = 0; shift > PAGE_SHIFT && i < TABLE_ENTRIES; i++) {
 		if (is_table(table[i], shift))
-			collect(harvest, table[i], shift);
+			collect(t, harvest, table[i], shift);
+		else if (table[i])
+			leaves++;
 	}
+	/* All that it can map was put in as a whole, or nothing is left of it: one entry tells which */
+	if (shift == PAGE_SHIFT && table[0])
+		leaves = TABLE_ENTRIES;
+	count_leaves(t, shift, -leaves);
 	list_add(&virt_to_page(table)->lru, &harvest->tables);
 }
 
 /* Clear entries of one table, or find none. Returns how many bytes of the range were dealt with. */
-static unsigned long clear_some(const struct smmu_table *t, unsigned long iova, unsigned long size,
-				struct harvest *harvest)
+static unsigned long clear_some(struct smmu_table *t, unsigned long iova, unsigned long size, struct harvest *harvest)
 {
 	unsigned int shift = t->top, i, n;
+	long leaves;
 	u64 *table = t->root, *at, entry;
 
 	for (;;) {
@@ -265,17 +295,22 @@ static unsigned long clear_some(const struct smmu_table *t, unsigned long iova, 
 	if (!n || iova & (BIT(shift) - 1))
 		return min(size, BIT(shift) - (iova & (BIT(shift) - 1)));
 
+	leaves = n;
 	for (i = 0; i < n; i++) {
 		entry = READ_ONCE(at[i]);
-		if (!entry)
+		if (!entry) {
+			leaves--;
 			continue;
+		}
 		WRITE_ONCE(at[i], 0);
 		harvest->sizes |= BIT(shift);
 		if (!is_table(entry, shift))
 			continue;
+		leaves--;
 		harvest->sizes |= BIT(shift - TABLE_BITS);
-		collect(harvest, entry, shift);
+		collect(t, harvest, entry, shift);
 	}
+	count_leaves(t, shift, -leaves);
 	return (unsigned long)n << shift;
 }
 
@@ -298,7 +333,8 @@ static void flush(struct arm_smmu_domain *domain, unsigned long iova, unsigned l
  * smmu_unmap_range() - Take out whatever a range maps
  * @domain: paging domain that is complete
  * @iova: first IOVA, aligned to a page
- * @size: bytes, pages; no leaf reaches across an end
+ * @size: bytes, pages; no leaf reaches across an end, and where the range has all that a table of pages can map, either
+ *	each page is mapped or none, or leaves are miscounted
  *
  * When this returns no device reaches the range any more. Cannot fail.
  *
@@ -324,6 +360,101 @@ void smmu_unmap_range(struct iommu_domain *domain, unsigned long iova, size_t si
 		return;
 	flush(smmu_domain, iova, size, harvest.sizes);
 	put_pages_list(&harvest.tables);
+}
+
+/**
+ * smmu_map_pages() - Operation map_pages, by io-pgtable-arm.c
+ * @domain: paging domain
+ * @iova: first IOVA
+ * @phys: where it leads to
+ * @pgsize: bytes of a leaf
+ * @pgcount: how many
+ * @prot: IOMMU_READ and so on
+ * @gfp: for tables
+ * @mapped: bytes that were mapped are added, also after an error
+ *
+ * Return: 0; -ENODEV for a domain that is not complete; or what io-pgtable-arm.c says.
+ */
+int smmu_map_pages(struct iommu_domain *domain, unsigned long iova, phys_addr_t phys, size_t pgsize, size_t pgcount,
+		   int prot, gfp_t gfp, size_t *mapped)
+{
+	struct arm_smmu_domain *smmu_domain = to_smmu_domain(domain);
+	struct io_pgtable_ops *ops = smmu_domain->pgtbl_ops;
+	size_t before = *mapped;
+	int rc;
+
+	if (!ops)
+		return -ENODEV;
+	rc = ops->map_pages(ops, iova, phys, pgsize, pgcount, prot, gfp, mapped);
+	if (smmu_domain->table.root)
+		count_leaves(&smmu_domain->table, __ffs(pgsize), (*mapped - before) >> __ffs(pgsize));
+	return rc;
+}
+
+/* Before the library clears a range: it does not tell what it finds there */
+static void uncount(struct smmu_table *t, unsigned long iova, unsigned long last)
+{
+	for (;;) {
+		unsigned int shift = t->top;
+		u64 *table = t->root, entry;
+
+		for (;;) {
+			entry = READ_ONCE(table[index_of(t, iova, shift)]);
+			if (!is_table(entry, shift))
+				break;
+			table = table_at(entry);
+			shift -= TABLE_BITS;
+		}
+		if (entry)
+			count_leaves(t, shift, -1);
+		iova |= BIT(shift) - 1;
+		if (iova >= last)
+			break;
+		iova++;
+	}
+}
+
+/**
+ * smmu_unmap_pages() - Operation unmap_pages, by io-pgtable-arm.c
+ * @domain: paging domain
+ * @iova: first IOVA
+ * @pgsize: bytes of a page
+ * @pgcount: how many; all are mapped
+ * @gather: takes note of what is to be flushed
+ *
+ * Return: bytes that were unmapped; 0 for a domain that is not complete.
+ */
+size_t smmu_unmap_pages(struct iommu_domain *domain, unsigned long iova, size_t pgsize, size_t pgcount,
+			struct iommu_iotlb_gather *gather)
+{
+	struct arm_smmu_domain *smmu_domain = to_smmu_domain(domain);
+	struct io_pgtable_ops *ops = smmu_domain->pgtbl_ops;
+
+	if (!ops)
+		return 0;
+	if (smmu_domain->table.root)
+		uncount(&smmu_domain->table, iova, iova + pgsize * pgcount - 1);
+	return ops->unmap_pages(ops, iova, pgsize, pgcount, gather);
+}
+
+/**
+ * smmu_leaves() - Operation leaves of a domain
+ * @domain: a domain
+ * @pgsize: bytes
+ *
+ * Return: how many leaves of this size there are; 0 for other sizes than those of pages and blocks, and for a domain
+ * whose leaves are not counted.
+ */
+unsigned long smmu_leaves(struct iommu_domain *domain, size_t pgsize)
+{
+	struct smmu_table *t = &to_smmu_domain(domain)->table;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(t->leaves); i++) {
+		if (pgsize == PAGE_SIZE << i * TABLE_BITS)
+			return atomic_long_read(&t->leaves[i]);
+	}
+	return 0;
 }
 
 /**

@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/page_run.h>
 #include <linux/prandom.h>
+#include <linux/sizes.h>
 
 #include "../attach.h"
 
@@ -75,6 +76,15 @@ static void map_one(struct kunit *test, unsigned long pfn, unsigned long to, uns
 	struct page_run run = { to, pages };
 
 	map_runs(test, pfn, &run, 1);
+}
+
+static void expect_leaves(struct kunit *test, unsigned long of_4k, unsigned long of_2m, unsigned long of_1g)
+{
+	struct dmar_domain *domain = test->priv;
+
+	KUNIT_EXPECT_EQ(test, intel_iommu_leaves(&domain->domain, SZ_4K), of_4k);
+	KUNIT_EXPECT_EQ(test, intel_iommu_leaves(&domain->domain, SZ_2M), of_2m);
+	KUNIT_EXPECT_EQ(test, intel_iommu_leaves(&domain->domain, SZ_1G), of_1g);
 }
 
 /* Where a page leads; 0 if nowhere */
@@ -267,9 +277,83 @@ static void everything_of_a_deep_table_goes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, clear(test, 0, BIT(45)), 8U);
 }
 
+static void leaves_are_counted_when_they_come_and_go(struct kunit *test)
+{
+	unsigned long at = PAGES_1G - PAGES_2M - 3;
+
+	map_one(test, at, at, 3 + PAGES_2M + 2 * PAGES_1G + PAGES_2M + 7);
+	expect_leaves(test, 10, 2, 2);
+	intel_domain_unmap(test->priv, PAGES_1G, 2 * PAGES_1G);
+	expect_leaves(test, 10, 2, 0);
+	intel_domain_unmap(test->priv, at, 3 + PAGES_2M);
+	expect_leaves(test, 7, 1, 0);
+	intel_domain_unmap(test->priv, 3 * PAGES_1G, PAGES_2M + 7);
+	expect_leaves(test, 0, 0, 0);
+}
+
+/* Of tables that go as a whole most entries are not looked at */
+static void leaves_of_tables_that_go_are_counted(struct kunit *test)
+{
+	/* Tables of pages, of superpages, and one that an earlier mapping left empty */
+	map_one(test, PAGES_1G, 0x10001, 4 * PAGES_2M);
+	map_one(test, PAGES_1G + 4 * PAGES_2M, 0, 3 * PAGES_2M);
+	map_one(test, PAGES_1G + 9 * PAGES_2M, 0x10001, 3);
+	expect_leaves(test, 4 * PAGES_2M + 3, 3, 0);
+	intel_domain_unmap(test->priv, PAGES_1G + 9 * PAGES_2M, 3);
+	intel_domain_unmap(test->priv, PAGES_1G, PAGES_1G);
+	expect_leaves(test, 0, 0, 0);
+}
+
+static void leaves_beside_a_table_that_goes_stay_counted(struct kunit *test)
+{
+	map_one(test, 0, 0x10001, 4 * PAGES_2M);
+	expect_leaves(test, 4 * PAGES_2M, 0, 0);
+	/* Two pages of the first table, the second one, and a page of the third */
+	intel_domain_unmap(test->priv, PAGES_2M - 2, 2 + PAGES_2M + 1);
+	expect_leaves(test, 4 * PAGES_2M - 2 - PAGES_2M - 1, 0, 0);
+}
+
+static void superpage_in_the_place_of_a_table_is_counted_once(struct kunit *test)
+{
+	map_one(test, 1, 0x99, 1);
+	intel_domain_unmap(test->priv, 1, 1);
+	map_one(test, 0, PAGES_2M, PAGES_2M);
+	expect_leaves(test, 0, 1, 0);
+	intel_domain_unmap(test->priv, 0, PAGES_2M);
+	map_one(test, 0, PAGES_1G, PAGES_1G);
+	expect_leaves(test, 0, 0, 1);
+}
+
+static void leaves_of_a_map_that_fails_are_counted(struct kunit *test)
+{
+	struct dmar_domain *domain = test->priv;
+	unsigned long end = BIT(domain->gaw - VTD_PAGE_SHIFT), mapped;
+	struct page_run runs[] = { {PAGES_2M, PAGES_2M}, {3, 1}, {7, 3} };
+
+	KUNIT_EXPECT_EQ(test, intel_domain_map(domain, end - PAGES_2M - 2, runs + 1, 2, 0, &mapped), -EINVAL);
+	expect_leaves(test, 0, 0, 0);
+	KUNIT_EXPECT_EQ(test, intel_domain_map(domain, end - PAGES_2M - 2, runs + 1, 2, RW, &mapped), 0);
+	expect_leaves(test, 4, 0, 0);
+	KUNIT_EXPECT_EQ(test, intel_domain_map(domain, end - 2, runs + 1, 2, RW, &mapped), -EFAULT);
+	expect_leaves(test, 5, 0, 0);
+	KUNIT_EXPECT_EQ(test, intel_iommu_leaves(&domain->domain, SZ_1M), 0UL);
+}
+
 #define MODEL_PAGES	(8 * PAGES_2M)
 #define MODEL_AREAS	4
 #define MODEL_STEPS	200
+
+static void expect_leaves_as_walked(struct kunit *test)
+{
+	unsigned long i, pages[3] = {};
+	int level;
+
+	for (i = 0; i < MODEL_PAGES; i++) {
+		if (intel_domain_leaf(test->priv, i, &level))
+			pages[level - 1]++;
+	}
+	expect_leaves(test, pages[0], pages[1] / PAGES_2M, pages[2] / PAGES_1G);
+}
 
 /* Random areas of random runs, held against an array of all pages */
 static void random_areas(struct kunit *test)
@@ -319,6 +403,7 @@ static void random_areas(struct kunit *test)
 				return;
 			}
 		}
+		expect_leaves_as_walked(test);
 	}
 }
 
@@ -333,6 +418,11 @@ static struct kunit_case map_cases[] = {
 	KUNIT_CASE(a_map_that_fails_tells_how_much_it_did),
 	KUNIT_CASE(tables_go_with_all_of_their_range),
 	KUNIT_CASE(everything_of_a_deep_table_goes),
+	KUNIT_CASE(leaves_are_counted_when_they_come_and_go),
+	KUNIT_CASE(leaves_of_tables_that_go_are_counted),
+	KUNIT_CASE(leaves_beside_a_table_that_goes_stay_counted),
+	KUNIT_CASE(superpage_in_the_place_of_a_table_is_counted_once),
+	KUNIT_CASE(leaves_of_a_map_that_fails_are_counted),
 	KUNIT_CASE(random_areas),
 	{}
 };

@@ -53,6 +53,7 @@ static void refuse(struct walk_world *world, struct pci_dev *pdev, bool refuse)
 static const struct walk_world_ops vtd_world_ops = {
 	.alloc_domain	= alloc_domain,
 	.refuse		= refuse,
+	.walk_leaves	= vtd_walk_leaves,
 };
 
 static void start_world(struct kunit *test, bool scalable, u64 seed)

@@ -53,5 +53,6 @@ void vtd_unit_free(struct vtd_unit *unit);
 
 /* vtd_walk.c */
 void vtd_walk(struct walk_unit *walk_unit, u32 source, u32 pasid, u64 iova, struct walk_result *result);
+void vtd_walk_leaves(struct iommu_domain *domain, unsigned long *leaves);
 
 #endif

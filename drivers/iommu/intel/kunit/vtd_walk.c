@@ -330,3 +330,31 @@ void vtd_walk(struct walk_unit *walk_unit, u32 source, u32 pasid, u64 iova, stru
 	if (walk_tables(unit, &where, pasid, iova, result) && ats && where.device_tlb && walk_sometimes(&unit->unit))
 		walk_remember(&unit->device_tlb, &key, result, &unit->unit.rnd);
 }
+
+static void walk_leaves(u64 *table, unsigned int level, unsigned long *leaves)
+{
+	unsigned int i;
+
+	for (i = 0; i < 512; i++) {
+		u64 pte = table[i];
+
+		if (!(pte & 3))
+			continue;
+		if (level == 1 || pte & DMA_PTE_LARGE_PAGE)
+			leaves[VTD_PAGE_SHIFT + VTD_STRIDE_SHIFT * (level - 1)]++;
+		else
+			walk_leaves(phys_to_virt(pte & ADDRESS), level - 1, leaves);
+	}
+}
+
+/**
+ * vtd_walk_leaves() - Count the leaves that are in a page table
+ * @domain: the domain, which nobody changes meanwhile
+ * @leaves: [n] is increased for each of BIT(n) bytes
+ */
+void vtd_walk_leaves(struct iommu_domain *domain, unsigned long *leaves)
+{
+	struct dmar_domain *dmar_domain = to_dmar_domain(domain);
+
+	walk_leaves((u64 *)dmar_domain->pgd, dmar_domain->agaw + 2, leaves);
+}

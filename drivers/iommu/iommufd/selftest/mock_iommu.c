@@ -286,6 +286,13 @@ static size_t paging_unmap_pages(struct iommu_domain *domain, unsigned long iova
 	return mock_table_unmap(&mock_domain_of(domain)->table, iova, pgsize * pgcount);
 }
 
+static unsigned long paging_leaves(struct iommu_domain *domain, size_t pgsize)
+{
+	if (!is_power_of_2(pgsize) || !(domain->pgsize_bitmap & pgsize))
+		return 0;
+	return mock_table_leaves(&mock_domain_of(domain)->table, ilog2(pgsize));
+}
+
 static phys_addr_t paging_iova_to_phys(struct iommu_domain *domain, dma_addr_t iova)
 {
 	return mock_table_phys(&mock_domain_of(domain)->table, iova);
@@ -301,6 +308,7 @@ static const struct iommu_domain_ops paging_ops = {
 	.pasid_abort = paging_pasid_abort,
 	.map_pages = paging_map_pages,
 	.unmap_pages = paging_unmap_pages,
+	.leaves = paging_leaves,
 	.iova_to_phys = paging_iova_to_phys,
 	.free = paging_free,
 };

@@ -154,6 +154,7 @@ static int map_leaf(struct mock_table *table, u64 iova, phys_addr_t phys, unsign
 		entry_free(entries[i], level);
 		entries[i] = leaf_entry(phys, order);
 	}
+	WRITE_ONCE(table->leaves[order], table->leaves[order] + 1);
 	return 0;
 }
 
@@ -220,6 +221,7 @@ u64 mock_table_unmap(struct mock_table *table, u64 iova, u64 length)
 		if (WARN_ON((iova + done) & (BIT_ULL(order) - 1)))
 			break;
 		memset64(entry, 0, 1U << (order - level_order(level)));
+		WRITE_ONCE(table->leaves[order], table->leaves[order] - 1);
 		done += BIT_ULL(order);
 	}
 	mutex_unlock(&table->lock);
@@ -245,4 +247,16 @@ phys_addr_t mock_table_phys(struct mock_table *table, u64 iova)
 		phys = (*entry & ENTRY_PHYS) | (iova & (BIT_ULL(leaf_order(*entry)) - 1));
 	mutex_unlock(&table->lock);
 	return phys;
+}
+
+/**
+ * mock_table_leaves() - Count leaves
+ * @table: page table
+ * @order: log2 of their size, bytes; not above MOCK_LEAF_ORDER_MAX
+ *
+ * Return: how many there are, or were a moment ago.
+ */
+unsigned long mock_table_leaves(struct mock_table *table, unsigned int order)
+{
+	return READ_ONCE(table->leaves[order]);
 }

@@ -68,6 +68,7 @@ static void refuse(struct walk_world *world, struct pci_dev *pdev, bool refuse)
 static const struct walk_world_ops smmu_world_ops = {
 	.alloc_domain	= alloc_domain,
 	.refuse		= refuse,
+	.walk_leaves	= smmu_walk_leaves,
 };
 
 static void found(struct soft_pci *pci, struct pci_dev *pdev)

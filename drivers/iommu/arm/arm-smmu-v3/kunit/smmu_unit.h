@@ -88,5 +88,6 @@ void smmu_unit_misuse(struct smmu_unit *unit, const char *what);
 
 /* smmu_walk.c */
 void smmu_walk(struct walk_unit *walk_unit, u32 source, u32 pasid, u64 iova, struct walk_result *result);
+void smmu_walk_leaves(struct iommu_domain *domain, unsigned long *leaves);
 
 #endif

@@ -413,3 +413,31 @@ void smmu_walk(struct walk_unit *walk_unit, u32 source, u32 pasid, u64 iova, str
 	if (walk_tables(unit, &where, iova, result) && ats && where.ats && walk_sometimes(&unit->unit))
 		walk_remember(&unit->atc, &key, result, &unit->unit.rnd);
 }
+
+static void walk_leaves(u64 *table, unsigned int order, unsigned long entries, unsigned long *leaves)
+{
+	unsigned long i;
+
+	for (i = 0; i < entries; i++) {
+		u64 pte = table[i];
+
+		if (!(pte & DESC_VALID))
+			continue;
+		if (order == PAGE_ORDER || !(pte & DESC_TABLE))
+			leaves[order]++;
+		else
+			walk_leaves(phys_to_virt(pte & ADDRESS), order - LEVEL_ORDER, BIT(LEVEL_ORDER), leaves);
+	}
+}
+
+/**
+ * smmu_walk_leaves() - Count the leaves that are in a page table
+ * @domain: the domain, which nobody changes meanwhile
+ * @leaves: [n] is increased for each of BIT(n) bytes
+ */
+void smmu_walk_leaves(struct iommu_domain *domain, unsigned long *leaves)
+{
+	const struct smmu_table *t = &to_smmu_domain(domain)->table;
+
+	walk_leaves(t->root, t->top, BIT(t->input_bits - t->top), leaves);
+}

@@ -22,11 +22,19 @@ static void tab_test_inv_range(unsigned long iova, size_t size, size_t granule, 
 #define smmu_table_open			tab_test_open
 #define smmu_map_runs			tab_test_map_runs
 #define smmu_unmap_range		tab_test_unmap_range
+#define smmu_map_pages			tab_test_map_pages
+#define smmu_unmap_pages		tab_test_unmap_pages
+#define smmu_leaves			tab_test_leaves
 
 static void tab_test_open(struct arm_smmu_domain *domain);
 static int tab_test_map_runs(struct iommu_domain *domain, unsigned long iova, const struct page_run *runs,
 			     unsigned int num, int prot, gfp_t gfp, size_t *mapped);
 static void tab_test_unmap_range(struct iommu_domain *domain, unsigned long iova, size_t size);
+static int tab_test_map_pages(struct iommu_domain *domain, unsigned long iova, phys_addr_t phys, size_t pgsize,
+			      size_t pgcount, int prot, gfp_t gfp, size_t *mapped);
+static size_t tab_test_unmap_pages(struct iommu_domain *domain, unsigned long iova, size_t pgsize, size_t pgcount,
+				   struct iommu_iotlb_gather *gather);
+static unsigned long tab_test_leaves(struct iommu_domain *domain, size_t pgsize);
 
 #include "../arm-smmu-v3-table.c"
 
@@ -386,6 +394,110 @@ static void without_range_commands_much_is_all(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, t->flushes, 1U);
 }
 
+static void expect_leaves(struct kunit *test, unsigned long of_4k, unsigned long of_2m, unsigned long of_1g)
+{
+	struct tab_test *t = test->priv;
+
+	KUNIT_EXPECT_EQ(test, smmu_leaves(&t->domain.domain, SZ_4K), of_4k);
+	KUNIT_EXPECT_EQ(test, smmu_leaves(&t->domain.domain, SZ_2M), of_2m);
+	KUNIT_EXPECT_EQ(test, smmu_leaves(&t->domain.domain, SZ_1G), of_1g);
+	KUNIT_EXPECT_EQ(test, smmu_leaves(&t->domain.domain, SZ_16K), 0UL);
+}
+
+static void unmap(struct kunit *test, unsigned long iova, unsigned long size)
+{
+	struct tab_test *t = test->priv;
+
+	smmu_unmap_range(&t->domain.domain, iova, size);
+}
+
+static void leaves_are_counted_when_they_come_and_go(struct kunit *test)
+{
+	open_stage_1(test);
+	expect_mapped(test, IOVA - SZ_2M - SZ_4K, PFN - PAGES_2M - 1, 1 + PAGES_2M + PAGES_1G + PAGES_2M + 3);
+	expect_leaves(test, 4, 2, 1);
+	unmap(test, IOVA, SZ_1G);
+	expect_leaves(test, 4, 2, 0);
+	unmap(test, IOVA - SZ_2M - SZ_4K, SZ_2M + SZ_4K);
+	expect_leaves(test, 3, 1, 0);
+	unmap(test, IOVA + SZ_1G, SZ_2M + 3 * SZ_4K);
+	expect_leaves(test, 0, 0, 0);
+}
+
+/* Of tables that go as a whole most entries are not looked at */
+static void leaves_of_tables_that_go_are_counted(struct kunit *test)
+{
+	open_stage_1(test);
+	/* Tables of pages, of blocks, and one that an earlier mapping left empty */
+	expect_mapped(test, IOVA, PFN + 1, 4 * PAGES_2M);
+	expect_mapped(test, IOVA + 4 * SZ_2M, PFN, 3 * PAGES_2M);
+	expect_mapped(test, IOVA + 9 * SZ_2M, PFN + 1, 3);
+	expect_leaves(test, 4 * PAGES_2M + 3, 3, 0);
+	unmap(test, IOVA + 9 * SZ_2M, 3 * SZ_4K);
+	unmap(test, IOVA, SZ_1G);
+	expect_leaves(test, 0, 0, 0);
+
+	/* The second of these tables goes, the others lose a part */
+	expect_mapped(test, IOVA, PFN + 1, 4 * PAGES_2M);
+	unmap(test, IOVA + SZ_2M - 2 * SZ_4K, SZ_2M + 3 * SZ_4K);
+	expect_leaves(test, 3 * PAGES_2M - 3, 0, 0);
+}
+
+static void block_in_the_place_of_a_table_is_counted_once(struct kunit *test)
+{
+	open_stage_1(test);
+	expect_mapped(test, IOVA, PFN + 1, 1);
+	unmap(test, IOVA, SZ_4K);
+	expect_mapped(test, IOVA, PFN, PAGES_2M);
+	expect_leaves(test, 0, 1, 0);
+	unmap(test, IOVA, SZ_2M);
+	expect_mapped(test, IOVA, PFN, PAGES_1G);
+	expect_leaves(test, 0, 0, 1);
+}
+
+static void leaves_of_a_map_that_fails_are_counted(struct kunit *test)
+{
+	struct page_run runs[] = { { PFN, 1 }, { PFN + 8, 3 } };
+	struct tab_test *t = test->priv;
+	size_t mapped;
+
+	open_stage_1(test);
+	expect_mapped(test, IOVA + 2 * SZ_4K, PFN + 77, 1);
+	KUNIT_EXPECT_EQ(test, map(t, IOVA, runs, ARRAY_SIZE(runs), &mapped), -EEXIST);
+	expect_leaves(test, 3, 0, 0);
+	/* The first table of the second run is another one, and the last page is too far */
+	runs[1].npages = 2;
+	KUNIT_EXPECT_EQ(test, map(t, BIT(48) - 2 * SZ_4K, runs, ARRAY_SIZE(runs), &mapped), -ERANGE);
+	expect_leaves(test, 4, 0, 0);
+}
+
+static void leaves_of_the_library_are_counted(struct kunit *test)
+{
+	struct tab_test *t = test->priv;
+	struct iommu_domain *domain = &t->domain.domain;
+	struct iommu_iotlb_gather gather;
+	size_t mapped = 0;
+	int rc;
+
+	open_stage_1(test);
+	iommu_iotlb_gather_init(&gather);
+	rc = smmu_map_pages(domain, IOVA, PFN_PHYS(PFN), SZ_4K, 3, IOMMU_READ, GFP_KERNEL, &mapped);
+	KUNIT_EXPECT_EQ(test, rc, 0);
+	rc = smmu_map_pages(domain, IOVA + SZ_2M, PFN_PHYS(PFN), SZ_2M, 2, IOMMU_READ, GFP_KERNEL, &mapped);
+	KUNIT_EXPECT_EQ(test, rc, 0);
+	KUNIT_EXPECT_EQ(test, mapped, 3UL * SZ_4K + 2UL * SZ_2M);
+	expect_leaves(test, 3, 2, 0);
+	KUNIT_EXPECT_EQ(test, smmu_unmap_pages(domain, IOVA + SZ_2M, SZ_2M, 1, &gather), 0UL + SZ_2M);
+	expect_leaves(test, 3, 1, 0);
+	KUNIT_EXPECT_EQ(test, smmu_unmap_pages(domain, IOVA, SZ_4K, 3, &gather), 3UL * SZ_4K);
+	expect_leaves(test, 0, 1, 0);
+
+	/* A page of 2 MiB to who unmaps it, and a table to the library */
+	expect_mapped(test, IOVA + SZ_1G, PFN + 1, PAGES_2M);
+	KUNIT_EXPECT_EQ(test, smmu_unmap_pages(domain, IOVA + SZ_1G, SZ_2M, 1, &gather), 0UL + SZ_2M);
+	expect_leaves(test, 0, 1, 0);
+}
+
 static void table_that_is_not_coherent_is_left_to_the_library(struct kunit *test)
 {
 	struct io_pgtable_cfg cfg = { .pgsize_bitmap = SZ_4K, .oas = 48 };
@@ -395,6 +507,7 @@ static void table_that_is_not_coherent_is_left_to_the_library(struct kunit *test
 	t->domain.pgtbl_ops = &table.ops;
 	smmu_table_open(&t->domain);
 	KUNIT_EXPECT_PTR_EQ(test, t->domain.table.root, (u64 *)NULL);
+	expect_leaves(test, 0, 0, 0);
 	t->domain.pgtbl_ops = NULL;
 }
 
@@ -436,6 +549,11 @@ static struct kunit_case tab_test_cases[] = {
 	KUNIT_CASE(table_of_tables_is_free_after_the_flush_and_not_before),
 	KUNIT_CASE(block_takes_the_place_of_an_empty_table),
 	KUNIT_CASE(without_range_commands_much_is_all),
+	KUNIT_CASE(leaves_are_counted_when_they_come_and_go),
+	KUNIT_CASE(leaves_of_tables_that_go_are_counted),
+	KUNIT_CASE(block_in_the_place_of_a_table_is_counted_once),
+	KUNIT_CASE(leaves_of_a_map_that_fails_are_counted),
+	KUNIT_CASE(leaves_of_the_library_are_counted),
 	KUNIT_CASE(table_that_is_not_coherent_is_left_to_the_library),
 	{}
 };
