@@ -36,6 +36,7 @@ static const struct model_room *const rooms[] = {
 	&pin_store_model,
 #ifndef MODULE
 	&pinned_model,
+	&ioas_stat_model,
 #endif
 };
 

@@ -48,6 +48,7 @@ extern const struct model_room iova_space_model;
 extern const struct model_room pin_account_model;
 extern const struct model_room pin_store_model;
 extern const struct model_room pinned_model;
+extern const struct model_room ioas_stat_model;
 
 const char *iova_space_fault(struct iova_space *space);
 

@@ -102,6 +102,28 @@ static int expected(struct pinned_model *m, unsigned long start, unsigned long l
 	return 0;
 }
 
+/* Pages of a range that somebody has, and runs of them, are what is told who looks */
+static const char *compare_tally(struct pinned_model *m, unsigned long start, unsigned long last)
+{
+	struct pinned_tally tally = {};
+	unsigned long i, pages = 0, runs = 0, next_pfn = 0;
+
+	for (i = start; i <= last; i++) {
+		if (!m->covers[i])
+			continue;
+		pages++;
+		runs += page_to_pfn(m->pages[i]) != next_pfn;
+		next_pfn = page_to_pfn(m->pages[i]) + 1;
+	}
+	for (i = start; i <= last; ) {
+		if (!pinned_tally(m->p, &i, last, &tally))
+			return "nobody works, and pages are not counted";
+	}
+	if (tally.pages != pages)
+		return "pinned pages are miscounted";
+	return tally.runs != runs ? "runs are miscounted" : NULL;
+}
+
 static const char *compare(struct pinned_model *m, unsigned long start, unsigned long last)
 {
 	unsigned long i, pfn, run, n = 0;
@@ -131,7 +153,9 @@ static const char *compare(struct pinned_model *m, unsigned long start, unsigned
 		return "VmPin is wrong";
 	if (pinned_charged(m->p) != m->charged)
 		return "number of pinned pages is wrong";
-	return m->mm->locked_vm != m->charged ? "VmLck is wrong" : NULL;
+	if (m->mm->locked_vm != m->charged)
+		return "VmLck is wrong";
+	return compare_tally(m, start, last);
 }
 
 static const char *acquire(struct pinned_model *m, struct model_user *user, bool *live)
