@@ -348,15 +348,16 @@ const char *pci_device_name(const struct pci_device *d)
 {
 	static char text[512];
 
-	return pci_lookup_name(name_list(), text, sizeof(text), PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE, d->vendor,
-			       d->device);
+	int how = PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_HWDB;
+
+	return pci_lookup_name(name_list(), text, sizeof(text), how, d->vendor, d->device);
 }
 
 const char *pci_short_name(const struct pci_device *d)
 {
 	static char text[512];
-	const char *name = pci_lookup_name(name_list(), text, sizeof(text), PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_NUMBERS,
-					   d->vendor, d->device);
+	int how = PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_NUMBERS | PCI_LOOKUP_NO_HWDB;
+	const char *name = pci_lookup_name(name_list(), text, sizeof(text), how, d->vendor, d->device);
 
 	if (name)
 		return name;
@@ -368,5 +369,5 @@ const char *pci_class_name(const struct pci_device *d)
 {
 	static char text[256];
 
-	return pci_lookup_name(name_list(), text, sizeof(text), PCI_LOOKUP_CLASS, d->class);
+	return pci_lookup_name(name_list(), text, sizeof(text), PCI_LOOKUP_CLASS | PCI_LOOKUP_NO_HWDB, d->class);
 }
