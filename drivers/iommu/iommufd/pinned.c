@@ -957,7 +957,7 @@ static void add_run(struct pinned_tally *tally, unsigned long pfn, unsigned long
 static void tally_user(struct pinned *p, unsigned long *index, unsigned long last, struct pinned_tally *tally)
 {
 	struct page_run runs[SMALL_BATCH] __uninitialized;
-	unsigned int rounds = SMALL_BATCH;
+	unsigned int rounds = 4;
 	struct interval_tree_node *node;
 	unsigned int num, i;
 
@@ -967,7 +967,10 @@ static void tally_user(struct pinned *p, unsigned long *index, unsigned long las
 			*index = last + 1;
 			return;
 		}
-		*index = max(*index, node->start);
+		if (node->start > *index) {
+			*index = node->start;
+			tally->next_pfn = 0;
+		}
 		last = min(last, node->last);
 	}
 	while (*index <= last && rounds--) {
@@ -984,7 +987,7 @@ static void tally_user(struct pinned *p, unsigned long *index, unsigned long las
  * @last: last page to look at, inclusive
  * @tally: they are added to it
  *
- * Waits for nobody, and looks at a few hundred runs at most.
+ * Waits for nobody, and looks at a few dozen runs at most.
  *
  * Return: true; false if others work on what is pinned of @p, with nothing counted.
  */

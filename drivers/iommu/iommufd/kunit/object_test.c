@@ -605,7 +605,27 @@ static void lookups_race_with_destroy(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, iommufd_objects_empty(&race->objs));
 }
 
+static void all_are_found_in_order_but_those_being_built(struct kunit *test)
+{
+	struct thing *a = publish(test, &thing_ops), *hole = reserve(test, &thing_ops);
+	struct thing *b = publish(test, &kernel_thing_ops);
+	struct fixture *f = test->priv;
+	struct iommufd_object *obj;
+
+	KUNIT_EXPECT_EQ(test, iommufd_objects_count(&f->objs), 2UL);
+	obj = iommufd_object_next(&f->objs, 0);
+	KUNIT_ASSERT_PTR_EQ(test, obj, &a->obj);
+	KUNIT_EXPECT_EQ(test, obj->busy, 1U);
+	iommufd_object_put(&f->objs, obj);
+	obj = iommufd_object_next(&f->objs, hole->obj.id);
+	KUNIT_ASSERT_PTR_EQ(test, obj, &b->obj);
+	iommufd_object_put(&f->objs, obj);
+	KUNIT_EXPECT_NULL(test, iommufd_object_next(&f->objs, b->obj.id + 1));
+	KUNIT_EXPECT_NULL(test, iommufd_object_next(&f->objs, U32_MAX));
+}
+
 static struct kunit_case object_cases[] = {
+	KUNIT_CASE(all_are_found_in_order_but_those_being_built),
 	KUNIT_CASE(ids_start_at_1),
 	KUNIT_CASE(reserved_object_is_not_found),
 	KUNIT_CASE(cancelled_id_is_free_again),

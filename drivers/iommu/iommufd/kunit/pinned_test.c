@@ -115,6 +115,29 @@ static bool is_remembered(struct fixture *f, unsigned long index)
 	return pinned_run(f->p, index, index, &pfn) == 1 && pfn == page_to_pfn(f->pages[index]);
 }
 
+/* Counting the pages of a range finds those that are covered, in as many runs as they have */
+static void expect_tally(struct kunit *test, struct fixture *f, unsigned long first, unsigned long last,
+			 const bool *covered)
+{
+	struct pinned_tally tally = { }, expected = { };
+	unsigned long i, index = first;
+
+	for (i = first; i <= last; i++) {
+		if (!covered[i]) {
+			expected.next_pfn = 0;
+			continue;
+		}
+		expected.pages++;
+		expected.runs += page_to_pfn(f->pages[i]) != expected.next_pfn;
+		expected.next_pfn = page_to_pfn(f->pages[i]) + 1;
+	}
+	while (index <= last && pinned_tally(f->p, &index, last, &tally))
+		;
+	KUNIT_EXPECT_EQ(test, index, last + 1);
+	KUNIT_EXPECT_EQ(test, tally.pages, expected.pages);
+	KUNIT_EXPECT_EQ(test, tally.runs, expected.runs);
+}
+
 /* Exactly these pages are pinned, once each, and charged */
 static void expect_pinned(struct kunit *test, struct fixture *f, const bool *covered)
 {
@@ -130,6 +153,8 @@ static void expect_pinned(struct kunit *test, struct fixture *f, const bool *cov
 	}
 	KUNIT_EXPECT_EQ_MSG(test, wrong, 0UL, "pages that are wrongly pinned, not pinned or remembered");
 	KUNIT_EXPECT_EQ(test, (unsigned long)atomic64_read(&f->mm->pinned_vm), charge);
+	expect_tally(test, f, 0, f->npages - 1, covered);
+	expect_tally(test, f, f->npages / 3, f->npages / 2, covered);
 }
 
 /* The same for a list of ranges: pairs of inclusive bounds, ended by a negative number */
