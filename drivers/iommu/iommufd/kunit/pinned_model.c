@@ -109,8 +109,10 @@ static const char *compare_tally(struct pinned_model *m, unsigned long start, un
 	unsigned long i, pages = 0, runs = 0, next_pfn = 0;
 
 	for (i = start; i <= last; i++) {
-		if (!m->covers[i])
+		if (!m->covers[i]) {
+			next_pfn = 0;
 			continue;
+		}
 		pages++;
 		runs += page_to_pfn(m->pages[i]) != next_pfn;
 		next_pfn = page_to_pfn(m->pages[i]) + 1;
