@@ -104,10 +104,14 @@ def test_pci_states(t):
     m.process(78, "vmm")
     m.file(78, 3, "/dev/vfio/9")
     m.device_at("0000:00:0a.0", "nvidia-vfio", 10, "vfio31")
+    m.device_at("0000:00:0b.0", "vfio-pci", 11, "vfio5")
+    m.process(79, "closed, and still mapped")
+    m.write("proc/79/maps", "7f00-7f01 r--p 0000 fe:00 9  /usr/bin/vmm\n7f01-7f02 rw-s 0000 00:05 8  /dev/vfio/devices/vfio5\n")
     expect(states(t) == {
         "0000:00:01.0": "ready", "0000:00:02.0": "not-bound", "0000:00:03.0": "not-bound", "0000:00:04.0": "group",
         "0000:00:04.1": "not-bound", "0000:00:05.0": "bridge", "0000:01:00.0": "ready", "0000:00:06.0": "no-iommu",
         "0000:00:07.0": "no-node", "0000:00:08.0": "in-use", "0000:00:09.0": "in-use", "0000:00:0a.0": "ready",
+        "0000:00:0b.0": "in-use",
     }, f"states: {states(t)}")
     os.chmod(m.path("dev/vfio/devices/vfio0"), 0o600)
     expect(states(t, user=65534)["0000:00:01.0"] == "no-access", "a user without rights may open the node")

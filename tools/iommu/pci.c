@@ -188,42 +188,73 @@ int pci_group_foreign(const struct pci_device *d, char ***names)
 	return kept;
 }
 
-/* An open file of VFIO: "5" or "noiommu-5" of a group, "devices/vfio0" of a node */
+/* A file of VFIO that a process has: "5" or "noiommu-5" of a group, "devices/vfio0" of a node */
 struct vfio_file {
 	int pid;
 	char *name;
 };
 
-/* All that processes have open. It is looked for once: there may be many devices, and many more files. */
-static const struct vfio_file *vfio_files(int *count)
-{
-	static struct vfio_file *files;
-	static int known = -1;
-	char **pids, **fds, *target;
-	int n, m, i, j;
+struct vfio_files {
+	struct vfio_file *files;
+	int count;
+};
 
-	*count = known;
-	if (known >= 0)
-		return files;
-	known = 0;
+static void add_file(struct vfio_files *all, const char *pid, const char *path)
+{
+	if (strncmp(path, "/dev/vfio/", 10))
+		return;
+	all->files = grow(all->files, all->count + 1, sizeof(*all->files));
+	all->files[all->count++] = (struct vfio_file){ atoi(pid), copy_string(path + 10) };
+}
+
+static void add_open_files(struct vfio_files *all, const char *pid)
+{
+	char **fds, *target;
+	int n, i;
+
+	n = list_dir(&fds, "/proc/%s/fd", pid);
+	for (i = 0; i < n; i++) {
+		target = read_link("/proc/%s/fd/%s", pid, fds[i]);
+		if (target)
+			add_file(all, pid, target);
+		free(target);
+	}
+	free_names(fds, n);
+}
+
+/* A node that was closed keeps its device as long as a BAR is mapped */
+static void add_mapped_files(struct vfio_files *all, const char *pid)
+{
+	char *maps = read_file("/proc/%s/maps", pid), *rest = maps, *line, *path;
+
+	while ((line = strsep(&rest, "\n"))) {
+		path = strchr(line, '/');
+		if (path)
+			add_file(all, pid, path);
+	}
+	free(maps);
+}
+
+/* All that processes have. It is looked for once: there may be many devices, and many more files. */
+static const struct vfio_files *vfio_files(void)
+{
+	static struct vfio_files all;
+	static bool known;
+	char **pids;
+	int n, i;
+
+	if (known)
+		return &all;
+	known = true;
 	n = list_dir(&pids, "/proc");
 	for (i = 0; i < n; i++) {
 		if (!isdigit((unsigned char)pids[i][0]))
 			continue;
-		m = list_dir(&fds, "/proc/%s/fd", pids[i]);
-		for (j = 0; j < m; j++) {
-			target = read_link("/proc/%s/fd/%s", pids[i], fds[j]);
-			if (target && !strncmp(target, "/dev/vfio/", 10)) {
-				files = grow(files, known + 1, sizeof(*files));
-				files[known++] = (struct vfio_file){ atoi(pids[i]), copy_string(target + 10) };
-			}
-			free(target);
-		}
-		free_names(fds, m);
+		add_open_files(&all, pids[i]);
+		add_mapped_files(&all, pids[i]);
 	}
 	free_names(pids, n);
-	*count = known;
-	return files;
+	return &all;
 }
 
 static bool is_of(const char *file, const struct pci_device *d)
@@ -237,16 +268,18 @@ static bool is_of(const char *file, const struct pci_device *d)
 
 int pci_holders(const struct pci_device *d, struct holder **holders)
 {
-	int n, i, count = 0;
-	const struct vfio_file *files = vfio_files(&n);
+	const struct vfio_files *all = vfio_files();
+	int i, count = 0;
 
 	*holders = NULL;
-	for (i = 0; i < n; i++) {
-		if (!is_of(files[i].name, d) || (count && (*holders)[count - 1].pid == files[i].pid))
+	for (i = 0; i < all->count; i++) {
+		const struct vfio_file *f = &all->files[i];
+
+		if (!is_of(f->name, d) || (count && (*holders)[count - 1].pid == f->pid))
 			continue;
 		*holders = grow(*holders, count + 1, sizeof(**holders));
-		(*holders)[count].pid = files[i].pid;
-		(*holders)[count].name = read_file("/proc/%d/comm", files[i].pid);
+		(*holders)[count].pid = f->pid;
+		(*holders)[count].name = read_file("/proc/%d/comm", f->pid);
 		if (!(*holders)[count].name)
 			(*holders)[count].name = copy_string("?");
 		count++;

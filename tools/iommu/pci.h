@@ -78,7 +78,10 @@ int pci_group_foreign(const struct pci_device *d, char ***names);
 /* The driver of a device of a group, which may be on another bus; NULL for none */
 char *group_member_driver(const char *group, const char *name);
 
-/* Processes, of those that this user may look at, that hold the node or the group. To be given to free_holders(). */
+/*
+ * Processes, of those that this user may look at, that have the node or the group open, or the node mapped. To be given
+ * to free_holders().
+ */
 int pci_holders(const struct pci_device *d, struct holder **holders);
 void free_holders(struct holder *holders, int count);
 
