@@ -22,7 +22,7 @@ CHECK_ARCHES := $(call given,ARCH)
 CHECK_MODES := $(call given,MODE)
 CHECK_KERNELS := $(call given,DEBUG)
 export CHECK_ARCHES CHECK_MODES CHECK_KERNELS
-CHECK_GROUPS := harness patches static docs abi iommuctl kunit guest vmm bench deb drivers
+CHECK_GROUPS := harness patches static docs abi iommuctl doctor kunit guest vmm bench deb drivers
 
 help:
 	@echo 'make run         the demonstration: an emulated device does DMA through /dev/iommu, every line checked'
