@@ -356,7 +356,8 @@ static void make_tree(struct node *root, struct snapshot *s)
 		if (context_owner(c))
 			continue;
 		if (!nobody)
-			nobody = add(root, BOLD, copy_string("no process that can be asked"), copy_string(""));
+			nobody = add(root, BOLD, copy_string("no open file"),
+				     copy_string("mapped registers, a message in a socket or who may not be asked"));
 		add_context(nobody, c, 0);
 	}
 }
