@@ -320,6 +320,9 @@ def test_bind_dry_run(t):
            "echo 0000:00:01.0 > /sys/bus/pci/drivers_probe\n", out)
     m.device_at("0000:00:02.0", "vfio-pci", 2, "vfio0")
     expect(t.run("bind", "--dry-run", "00:02.0")[0] == "", "a device that has its driver is moved")
+    m.device_at("0000:00:03.0", "nvidia-vfio", 3, "vfio1")
+    expect(t.run("bind", "--dry-run", "00:03.0")[0] == "", "a device that has another driver of VFIO is moved")
+    expect("vfio-pci" in t.run("bind", "--dry-run", "--driver", "vfio-pci", "00:03.0")[0], "--driver does nothing")
     expect("vfio-pci/unbind" in t.run("unbind", "--dry-run", "00:02.0")[0], "unbind does not unbind")
 
 

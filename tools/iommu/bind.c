@@ -90,6 +90,12 @@ static bool has_driver(const struct pci_device *d, const char *driver)
 	return same;
 }
 
+/* Without a driver that is asked for, any of VFIO's will do: one of the vendor does more than vfio-pci */
+static bool is_bound(const struct pci_device *d, const char *asked)
+{
+	return asked ? d->driver && !strcmp(d->driver, asked) : pci_is_vfio(d);
+}
+
 static void must_have_driver(const char *driver)
 {
 	pid_t pid;
@@ -257,13 +263,13 @@ int cmd_bind(int argc, char **argv)
 		{}
 	};
 	struct pci_device *devices = NULL;
-	const char *driver = "vfio-pci";
+	const char *asked = NULL, *driver;
 	int count = 0, done, error, c;
 
 	while ((c = next_option(argc, argv, own)) != -1) {
 		switch (c) {
 		case 'd':
-			driver = optarg;
+			asked = optarg;
 			break;
 		case 'g':
 			group_too = true;
@@ -276,6 +282,7 @@ int cmd_bind(int argc, char **argv)
 			break;
 		}
 	}
+	driver = asked ? asked : "vfio-pci";
 	if (optind >= argc)
 		usage_error("bind: which device?");
 	if (!*driver || strchr(driver, '/') || !strcmp(driver, ".") || !strcmp(driver, ".."))
@@ -293,7 +300,7 @@ int cmd_bind(int argc, char **argv)
 			die(NOT_USABLE, "no IOMMU translates for %s; \"iommuctl doctor %s\" tells why", d->address,
 			    d->address);
 		refuse_part_of_group(devices, count, d);
-		if (d->driver && !strcmp(d->driver, driver))
+		if (is_bound(d, asked))
 			continue;
 		refuse_if_needed(d);
 		refuse_if_held(d);
@@ -301,14 +308,14 @@ int cmd_bind(int argc, char **argv)
 	must_have_driver(driver);
 
 	for (done = 0; done < count; done++) {
-		if (has_driver(&devices[done], driver))
+		if (is_bound(&devices[done], asked))
 			continue;
 		errno = 0;
 		if (move(&devices[done], driver) && (dry_run || has_driver(&devices[done], driver)))
 			continue;
 		error = errno;
 		for (c = done; c >= 0; c--) {
-			if (!devices[c].driver || strcmp(devices[c].driver, driver))
+			if (!is_bound(&devices[c], asked))
 				move_back(&devices[c]);
 		}
 		fail(&devices[done], driver, error);
