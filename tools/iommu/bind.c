@@ -310,10 +310,9 @@ int cmd_bind(int argc, char **argv)
 	for (done = 0; done < count; done++) {
 		if (is_bound(&devices[done], asked))
 			continue;
-		errno = 0;
-		if (move(&devices[done], driver) && (dry_run || has_driver(&devices[done], driver)))
+		error = move(&devices[done], driver) ? 0 : errno;
+		if (!error && (dry_run || has_driver(&devices[done], driver)))
 			continue;
-		error = errno;
 		for (c = done; c >= 0; c--) {
 			if (!is_bound(&devices[c], asked))
 				move_back(&devices[c]);

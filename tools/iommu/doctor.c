@@ -298,6 +298,11 @@ static bool check_rights(struct patient *p)
 	return iommu_ok && node_ok;
 }
 
+static bool is_noiommu(const struct pci_device *d)
+{
+	return !d->group || (d->node && !strncmp(d->node, "noiommu-", 8));
+}
+
 static bool unsafe_interrupts_allowed(void)
 {
 	char *value = read_file("/sys/module/iommufd/parameters/allow_unsafe_interrupts");
@@ -345,6 +350,9 @@ static void check_interrupts(struct patient *p)
 	/* a bind that succeeds is the proof, unless it may succeed without */
 	bool off = refused || ((!p->probed || allowed) && remapping_is_off(p));
 
+	/* whoever has such a device raises what it likes, by any write to memory */
+	if (is_noiommu(&p->d))
+		return;
 	if (off && !allowed)
 		tell_unsafe_interrupts(p);
 	else if (off)
@@ -606,7 +614,7 @@ static void examine(struct patient *p)
 	} else if (!d->group && !d->node && !pci_unsafe_mode()) {
 		check_iommu(p);
 	} else {
-		if (!d->group || (d->node && !strncmp(d->node, "noiommu-", 8)))
+		if (is_noiommu(d))
 			check_noiommu(p);
 		else
 			check_group(p);
