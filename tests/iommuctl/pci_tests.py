@@ -3,6 +3,7 @@
 """PCI devices of machines that are trees of files: list, doctor, bind and unbind."""
 import os
 import re
+import subprocess
 
 from fixture import Machine, expect
 
@@ -398,3 +399,30 @@ def test_bind_that_fails_is_undone(t):
     with open(os.path.join(device, "driver_override"), encoding="utf-8") as override:
         text = override.read()
     expect(text.startswith("mine"), f"driver_override is {text!r}")
+
+
+def test_every_option_is_documented(t):
+    """What --help names stands in the manual page, and bash completes it."""
+    Machine(t.root())
+    top = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "iommu")
+    with open(os.path.join(top, "iommuctl.8"), encoding="utf-8") as page:
+        manual = page.read().replace("\\-", "-")
+
+    def completions(line):
+        words = line.split(" ")
+        script = (f'. "{top}/iommuctl.bash"; COMP_LINE="{line}"; COMP_POINT={len(line)}; COMP_WORDS=({line}); '
+                  f'COMP_CWORD={len(words) - 1}; _iommuctl; echo "${{COMPREPLY[*]}}"')
+        done = subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, check=True, timeout=60)
+        return done.stdout.decode().split()
+
+    names = re.findall(r"^  (\w+) ", t.run("--help")[0], re.M)
+    expect(len(names) == 7 and names[0] == "list", f"commands: {names}")
+    expect(set(names) <= set(completions("iommuctl ")), f"bash completes {completions('iommuctl ')}")
+    expect(completions("iommuctl doc") == ["doctor"], "bash does not complete doctor")
+    for name in names:
+        expect(f".SS {name}\n" in manual and f".B iommuctl {name}\n" in manual, f"{name} is not in the manual page")
+        options = set(re.findall(r"--[a-z-]+", t.run(name, "--help")[0]))
+        for option in options:
+            expect(option in manual, f"{option} of {name} is not in the manual page")
+        found = set(completions(f"iommuctl {name} --")) - {"--help"}
+        expect(found == options, f"bash completes {found} of {name}, which has {options}")
