@@ -312,13 +312,18 @@ static bool unsafe_interrupts_allowed(void)
 	return allowed;
 }
 
+static bool has_iommu_of_x86(const struct patient *p)
+{
+	return p->iommu && (!strncmp(p->iommu, "dmar", 4) || !strncmp(p->iommu, "ivhd", 4));
+}
+
 /* On x86 interrupt controllers have names that begin with IR- when the IOMMU remaps what devices send */
 static bool remapping_is_off(const struct patient *p)
 {
 	char *interrupts;
 	bool off;
 
-	if (!p->iommu || (strncmp(p->iommu, "dmar", 4) && strncmp(p->iommu, "ivhd", 4)))
+	if (!has_iommu_of_x86(p))
 		return false;
 	interrupts = read_file("/proc/interrupts");
 	off = interrupts && !strstr(interrupts, " IR-");
@@ -417,7 +422,7 @@ static void tell_probe_error(struct patient *p)
 	const struct probe *r = &p->probe;
 
 	if (r->step == PROBE_BIND && r->error == EPERM && !unsafe_interrupts_allowed() &&
-	    (remapping_is_off(p) || !p->iommu || (strncmp(p->iommu, "dmar", 4) && strncmp(p->iommu, "ivhd", 4))))
+	    (remapping_is_off(p) || !has_iommu_of_x86(p)))
 		check_interrupts(p);
 	else if (r->step == PROBE_BIND && r->error == EPERM)
 		tell(p, PROBLEM, "in-use", "Another user of /dev/iommu has a device of its group, %s.",
@@ -605,7 +610,7 @@ static void check_memlock(struct patient *p)
 static void examine(struct patient *p)
 {
 	struct pci_device *d = &p->d;
-	bool free_to_try = false;
+	bool used = false, allowed = false;
 
 	p->iommu = link_name("/sys/bus/pci/devices/%s/iommu", d->address);
 	read_regions(p);
@@ -622,10 +627,12 @@ static void examine(struct patient *p)
 		check_firmware_regions(p);
 		if (pci_is_vfio(d))
 			check_node(p);
-		if (d->node && path_exists("/dev/vfio/devices/%s", d->node))
-			free_to_try = !check_users(p) & check_rights(p);
+		if (d->node && path_exists("/dev/vfio/devices/%s", d->node)) {
+			used = check_users(p);
+			allowed = check_rights(p);
+		}
 		/* a copy of another machine has its devices elsewhere */
-		if (free_to_try && !*settings.sysroot && (!p->problems || p->findings[p->count - 1].verdict == OK))
+		if (allowed && !used && !*settings.sysroot)
 			check_by_trying(p);
 		else
 			check_interrupts(p);
