@@ -76,6 +76,15 @@ static int run(const char *name, const char *node, const char *more, char *text,
 	return WEXITSTATUS(status);
 }
 
+/* Lines for whoever reads the log, not for who counts results */
+static void comment(const char *text)
+{
+	for (size_t n; *text; text += n + !!text[n]) {
+		n = strcspn(text, "\n");
+		printf("#  %.*s\n", (int)n, text);
+	}
+}
+
 /* @expected: what it prints, a pattern of fnmatch() */
 static void prints_with(const char *name, const char *node, const char *more, const char *expected)
 {
@@ -83,8 +92,12 @@ static void prints_with(const char *name, const char *node, const char *more, co
 	int status = run(name, node, more, text, sizeof(text));
 	bool good = !status && !fnmatch(expected, text, 0);
 
-	if (!good)
-		printf("# %s ended with %d and said:\n%s# and not:\n%s", name, status, text, expected);
+	if (!good) {
+		printf("# %s ended with %d and said:\n", name, status);
+		comment(text);
+		printf("# and not:\n");
+		comment(expected);
+	}
 	check(good, "%s%s%s", name, node ? " " : "", node ?: "");
 }
 
