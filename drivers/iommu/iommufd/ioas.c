@@ -20,7 +20,6 @@
 #include "itree_hole.h"
 #include "pin_dmabuf.h"
 #include "pinned.h"
-#include "trace.h"
 
 static void ioas_object_destroy(struct iommufd_object *obj)
 {
@@ -283,30 +282,14 @@ static unsigned long auto_alignment(unsigned long memory, unsigned long length)
 	return max(divides, useful);
 }
 
-static int map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct ioas_area *areas,
-		     u32 flags, unsigned long memory, u64 *iova, bool pin)
+/* Out of the way of where nobody listens */
+static noinline void trace_map(struct iommufd_ucmd *ucmd, struct iommufd_ioas *ioas, unsigned long start,
+			       unsigned long length, u32 flags, int rc, u64 begin)
 {
-	unsigned long length = ioas_areas_length(areas);
-	unsigned long start = *iova, align = 0, last;
-	int rc;
-
-	if (!(flags & IOMMU_IOAS_MAP_FIXED_IOVA)) {
-		align = auto_alignment(memory, length);
-	} else if (check_add_overflow(start, length - 1, &last)) {
-		ioas_areas_free(areas);
-		return -EOVERFLOW;
-	}
-	rc = ioas_map_begin(&ioas->map, areas, &start, align, pin);
-	if (rc)
-		return rc;
-
-	*iova = start;
-	rc = iommufd_ucmd_respond(ucmd, size);
-	if (rc) {
-		ioas_map_abort(&ioas->map, areas);
-		return rc;
-	}
-	return ioas_map_commit(&ioas->map, areas);
+	/* Where the kernel is to choose, there is no address until it has */
+	if (rc && !(flags & IOMMU_IOAS_MAP_FIXED_IOVA))
+		start = 0;
+	trace_iommufd_map(ucmd->ictx->serial, ioas->obj.id, start, start + (length - 1), flags, rc, begin);
 }
 
 /**
@@ -328,19 +311,30 @@ static int map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas
 int iommufd_map_areas(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, struct ioas_area *areas,
 		      u32 flags, unsigned long memory, u64 *iova, bool pin)
 {
-	unsigned long length, start;
-	u64 begin;
+	unsigned long length = ioas_areas_length(areas);
+	unsigned long start = *iova, align = 0, last;
+	u64 begin = trace_begin(iommufd_map);
 	int rc;
 
-	if (!trace_iommufd_map_enabled())
-		return map_areas(ucmd, size, ioas, areas, flags, memory, iova, pin);
+	if (!(flags & IOMMU_IOAS_MAP_FIXED_IOVA)) {
+		align = auto_alignment(memory, length);
+	} else if (check_add_overflow(start, length - 1, &last)) {
+		ioas_areas_free(areas);
+		return -EOVERFLOW;
+	}
+	rc = ioas_map_begin(&ioas->map, areas, &start, align, pin);
+	if (rc)
+		goto out;
 
-	length = ioas_areas_length(areas);
-	begin = ktime_get_ns();
-	rc = map_areas(ucmd, size, ioas, areas, flags, memory, iova, pin);
-	/* Where the kernel is to choose, there is no address until it has */
-	start = !rc || (flags & IOMMU_IOAS_MAP_FIXED_IOVA) ? *iova : 0;
-	trace_iommufd_map(ucmd->ictx->serial, ioas->obj.id, start, start + (length - 1), flags, rc, begin);
+	*iova = start;
+	rc = iommufd_ucmd_respond(ucmd, size);
+	if (rc)
+		ioas_map_abort(&ioas->map, areas);
+	else
+		rc = ioas_map_commit(&ioas->map, areas);
+out:
+	if (begin)
+		trace_map(ucmd, ioas, start, length, flags, rc, begin);
 	return rc;
 }
 
@@ -545,27 +539,23 @@ int iommufd_ioctl_ioas_copy(struct iommufd_ucmd *ucmd)
 }
 
 /**
- * iommufd_unmap_areas() - Unmap every area that lies in a range, after something else
+ * iommufd_unmap_areas_traced() - iommufd_unmap_areas() while somebody listens
  * @ictx: context
- * @ioas: IOAS, held busy
- * @start: first IOVA
- * @last: last IOVA, inclusive
- * @before: as in ioas_map_unmap()
- * @data: for @before
- * @unmapped: out: bytes that were unmapped, 0 when there was nothing or on error
+ * @ioas: as there
+ * @start: as there
+ * @last: as there
+ * @before: as there
+ * @data: as there
+ * @unmapped: as there
  *
- * Return: as ioas_map_unmap().
+ * Return: as there.
  */
-int iommufd_unmap_areas(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, unsigned long start, unsigned long last,
-			int (*before)(void *data), void *data, u64 *unmapped)
+int iommufd_unmap_areas_traced(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, unsigned long start,
+			       unsigned long last, int (*before)(void *data), void *data, u64 *unmapped)
 {
-	u64 begin;
+	u64 begin = ktime_get_ns();
 	int rc;
 
-	if (!trace_iommufd_unmap_enabled())
-		return ioas_map_unmap(&ioas->map, start, last, before, data, unmapped);
-
-	begin = ktime_get_ns();
 	rc = ioas_map_unmap(&ioas->map, start, last, before, data, unmapped);
 	trace_iommufd_unmap(ictx->serial, ioas->obj.id, start, last, *unmapped, rc, begin);
 	return rc;

@@ -8,6 +8,7 @@
 
 #include "ctx.h"
 #include "ioas_map.h"
+#include "trace.h"
 
 struct iommu_iova_range;
 
@@ -50,8 +51,28 @@ int iommufd_map_pinned(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_io
 		       unsigned long length, u32 flags, unsigned long memory, u64 *iova, bool pin);
 int iommufd_map_user(struct iommufd_ucmd *ucmd, size_t size, struct iommufd_ioas *ioas, u64 user_va, u64 length,
 		     u32 flags, u64 *iova);
-int iommufd_unmap_areas(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, unsigned long start, unsigned long last,
-			int (*before)(void *data), void *data, u64 *unmapped);
+int iommufd_unmap_areas_traced(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, unsigned long start,
+			       unsigned long last, int (*before)(void *data), void *data, u64 *unmapped);
+
+/**
+ * iommufd_unmap_areas() - Unmap every area that lies in a range, after something else
+ * @ictx: context
+ * @ioas: IOAS, held busy
+ * @start: first IOVA
+ * @last: last IOVA, inclusive
+ * @before: as in ioas_map_unmap()
+ * @data: for @before
+ * @unmapped: out: bytes that were unmapped, 0 when there was nothing or on error
+ *
+ * Return: as ioas_map_unmap().
+ */
+static inline int iommufd_unmap_areas(struct iommufd_ctx *ictx, struct iommufd_ioas *ioas, unsigned long start,
+				      unsigned long last, int (*before)(void *data), void *data, u64 *unmapped)
+{
+	if (trace_iommufd_unmap_enabled())
+		return iommufd_unmap_areas_traced(ictx, ioas, start, last, before, data, unmapped);
+	return ioas_map_unmap(&ioas->map, start, last, before, data, unmapped);
+}
 
 int iommufd_ioctl_ioas_alloc(struct iommufd_ucmd *ucmd);
 int iommufd_ioctl_ioas_iova_ranges(struct iommufd_ucmd *ucmd);

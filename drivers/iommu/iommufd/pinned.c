@@ -580,34 +580,39 @@ static unsigned long place_of(struct pinned *p, unsigned long index)
 	return p->uaddr + (index << PAGE_SHIFT);
 }
 
+/* These two are not inlined, so that they cost nothing where nobody listens */
+static noinline int pin_hole_traced(struct pinned *p, unsigned long index, unsigned long last)
+{
+	u64 begin = ktime_get_ns();
+	int rc = pin_hole(p, index, last);
+
+	trace_iommufd_pin(p->payer->context, p->state & BIT(IS_FILE), place_of(p, index), last - index + 1, rc, begin);
+	return rc;
+}
+
+static noinline void unpin_hole_traced(struct pinned *p, unsigned long index, unsigned long last)
+{
+	u64 begin = ktime_get_ns();
+
+	unpin_hole(p, index, last + 1, last);
+	trace_iommufd_unpin(p->payer->context, p->state & BIT(IS_FILE), place_of(p, index), last - index + 1, 0, begin);
+}
+
 /* pin_hole() for a user */
 static int acquire_hole(struct pinned *p, unsigned long index, unsigned long last)
 {
-	u64 begin;
-	int rc;
-
-	if (!trace_iommufd_pin_enabled())
-		return pin_hole(p, index, last);
-
-	begin = ktime_get_ns();
-	rc = pin_hole(p, index, last);
-	trace_iommufd_pin(p->payer->context, p->state & BIT(IS_FILE), place_of(p, index), last - index + 1, rc, begin);
-	return rc;
+	if (trace_iommufd_pin_enabled())
+		return pin_hole_traced(p, index, last);
+	return pin_hole(p, index, last);
 }
 
 /* Undo acquire_hole() */
 static void release_hole(struct pinned *p, unsigned long index, unsigned long last)
 {
-	u64 begin;
-
-	if (!trace_iommufd_unpin_enabled()) {
+	if (trace_iommufd_unpin_enabled())
+		unpin_hole_traced(p, index, last);
+	else
 		unpin_hole(p, index, last + 1, last);
-		return;
-	}
-
-	begin = ktime_get_ns();
-	unpin_hole(p, index, last + 1, last);
-	trace_iommufd_unpin(p->payer->context, p->state & BIT(IS_FILE), place_of(p, index), last - index + 1, 0, begin);
 }
 
 /* Pin what users with a range of their own leave free; nobody covers all */
