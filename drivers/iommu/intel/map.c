@@ -145,7 +145,7 @@ static bool leads_to_table(struct dma_pte *pte, unsigned int level)
 /* Leaves that a table of a level got, or lost where negative */
 static void count_leaves(struct dmar_domain *domain, unsigned int level, long leaves)
 {
-	if (leaves && !WARN_ON_ONCE(level > ARRAY_SIZE(domain->leaves)))
+	if (leaves)
 		atomic_long_add(leaves, &domain->leaves[level - 1]);
 }
 
@@ -185,8 +185,6 @@ static unsigned int leaf_level(struct map_cursor *c, unsigned long pfns, unsigne
 
 static void leave_table(struct map_cursor *c)
 {
-	if (!c->next)
-		return;
 	flush_entries(c->domain, c->first, c->next);
 	count_leaves(c->domain, c->level, c->next - c->first);
 }
@@ -195,7 +193,8 @@ static int enter_table(struct map_cursor *c, unsigned int level)
 {
 	struct dma_pte *pte = make_entry(c->domain, c->pfn, level);
 
-	leave_table(c);
+	if (c->next)
+		leave_table(c);
 	if (IS_ERR(pte)) {
 		c->next = NULL;
 		return PTR_ERR(pte);
@@ -298,7 +297,8 @@ int intel_domain_map(struct dmar_domain *domain, unsigned long pfn, const struct
 	for (i = 0; i < num && !rc; i++)
 		rc = map_run(&c, runs[i].pfn, runs[i].npages);
 
-	leave_table(&c);
+	if (c.next)
+		leave_table(&c);
 	*mapped = c.pfn - pfn;
 	if (!list_empty(&c.tables)) {
 		intel_domain_flush(domain, pfn, *mapped, false);
@@ -519,7 +519,7 @@ unsigned long intel_iommu_leaves(struct iommu_domain *domain, size_t pgsize)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(dmar_domain->leaves); i++) {
-		if (pgsize == VTD_PAGE_SIZE << level_shift(i + 1))
+		if (pgsize == 1ULL << (VTD_PAGE_SHIFT + level_shift(i + 1)))
 			return atomic_long_read(&dmar_domain->leaves[i]);
 	}
 	return 0;

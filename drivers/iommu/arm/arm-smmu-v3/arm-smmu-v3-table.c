@@ -429,12 +429,19 @@ size_t smmu_unmap_pages(struct iommu_domain *domain, unsigned long iova, size_t 
 {
 	struct arm_smmu_domain *smmu_domain = to_smmu_domain(domain);
 	struct io_pgtable_ops *ops = smmu_domain->pgtbl_ops;
+	size_t done;
 
 	if (!ops)
 		return 0;
-	if (smmu_domain->table.root)
-		uncount(&smmu_domain->table, iova, iova + pgsize * pgcount - 1);
-	return ops->unmap_pages(ops, iova, pgsize, pgcount, gather);
+	if (!smmu_domain->table.root)
+		return ops->unmap_pages(ops, iova, pgsize, pgcount, gather);
+	/* One by one, as the library may stop in between, where a table ends */
+	for (done = 0; pgcount; pgcount--, done += pgsize) {
+		uncount(&smmu_domain->table, iova + done, iova + done + pgsize - 1);
+		if (ops->unmap_pages(ops, iova + done, pgsize, 1, gather) != pgsize)
+			break;
+	}
+	return done;
 }
 
 /**

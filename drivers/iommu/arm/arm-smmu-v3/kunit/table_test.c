@@ -492,6 +492,11 @@ static void leaves_of_the_library_are_counted(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, smmu_unmap_pages(domain, IOVA, SZ_4K, 3, &gather), 3UL * SZ_4K);
 	expect_leaves(test, 0, 1, 0);
 
+	/* In two tables */
+	expect_mapped(test, IOVA - SZ_4K, PFN + 1, 2);
+	KUNIT_EXPECT_EQ(test, smmu_unmap_pages(domain, IOVA - SZ_4K, SZ_4K, 2, &gather), 2UL * SZ_4K);
+	expect_leaves(test, 0, 1, 0);
+
 	/* A page of 2 MiB to who unmaps it, and a table to the library */
 	expect_mapped(test, IOVA + SZ_1G, PFN + 1, PAGES_2M);
 	KUNIT_EXPECT_EQ(test, smmu_unmap_pages(domain, IOVA + SZ_1G, SZ_2M, 1, &gather), 0UL + SZ_2M);
