@@ -491,7 +491,7 @@ static int search_leaks(void)
 	return leaks;
 }
 
-static void shell(void)
+static void interact(void)
 {
 	pid_t pid;
 
@@ -566,7 +566,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (interactive) {
-		shell();
+		interact();
 		reboot(RB_POWER_OFF);
 	}
 	report("plan%s", plan);
