@@ -505,7 +505,7 @@ static void interact(void)
 			dup2(fd, i);
 		setenv("HOME", "/tmp", 1);
 		setenv("PS1", "guest:\\w# ", 1);
-		printf("\niommuctl and the test programs are in /bin; what is written to /dev/host is in build/shell.out.\n");
+		printf("\niommuctl and the test programs are in /bin; /dev/host is the file build/shell.out.\n");
 		printf("\"exit\" or Ctrl-D powers off, Ctrl-A X stops QEMU.\n");
 		execl("/bin/busybox", "busybox", "sh", "-c",
 		      "/bin/busybox --install -s /bin; cd /tmp; exec sh -l", NULL);
