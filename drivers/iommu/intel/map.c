@@ -183,7 +183,8 @@ static unsigned int leaf_level(struct map_cursor *c, unsigned long pfns, unsigne
 	return level;
 }
 
-static void leave_table(struct map_cursor *c)
+/* Inlined, as a mapping of one page leaves one table */
+static __always_inline void leave_table(struct map_cursor *c)
 {
 	flush_entries(c->domain, c->first, c->next);
 	count_leaves(c->domain, c->level, c->next - c->first);

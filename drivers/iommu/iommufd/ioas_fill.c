@@ -98,10 +98,12 @@ static int put_in(struct iommu_domain *domain, unsigned long iova, struct pinned
 			rc = map_in_part(domain, iova + done, runs, num, offset_in_page(pos), part, prot, huge_pages,
 					 &mapped);
 		done += mapped;
-		if (!rc && fatal_signal_pending(current))
-			rc = -EINTR;
 		if (rc || done >= length)
 			break;
+		if (fatal_signal_pending(current)) {
+			rc = -EINTR;
+			break;
+		}
 		if (num == FEW_RUNS && !many)
 			many = (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 		if (many) {

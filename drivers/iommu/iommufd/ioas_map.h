@@ -124,7 +124,7 @@ static inline unsigned long ioas_area_last_index(struct ioas_area *area)
 
 static inline unsigned long ioas_area_npages(struct ioas_area *area)
 {
-	return ioas_area_last_index(area) - ioas_area_index(area) + 1;
+	return (offset_in_page(area->byte) + ioas_area_length(area) + PAGE_SIZE - 1) >> PAGE_SHIFT;
 }
 
 int ioas_area_pin(struct ioas_area *area);
