@@ -32,13 +32,14 @@
 #include "pinned.h"
 #include "trace.h"
 
-/* Bits of pinned->state; all but the first two never change */
+/* Bits of pinned->state; all but LOCKED, MOVING and WAITED never change */
 #define LOCKED		0	/* pinned_lock() */
 #define MOVING		1	/* another process is about to pay; covered by pinned_lock() */
 #define WRITABLE	2	/* a device may write to it */
 #define IS_FILE		3
 #define IS_DMABUF	4
-#define NPAGES_SHIFT	5
+#define WAITED		7	/* somebody has waited for LOCKED; the bit at which pinned_unlock() can look */
+#define NPAGES_SHIFT	8
 
 /**
  * struct pinned_more - What a source has that is shared, scattered or no memory of a process
@@ -94,6 +95,15 @@ static struct lock_class_key pinned_lock_key;
 static struct lockdep_map pinned_lock_map = STATIC_LOCKDEP_MAP_INIT("pinned_lock", &pinned_lock_key);
 #endif
 
+/* Who unlocks before WAITED is set is seen here, who unlocks after that sees it: both change the same word */
+static int wait_for_unlock(struct wait_bit_key *key, int mode)
+{
+	unsigned long *state = key->flags;
+
+	set_bit(WAITED, state);
+	return test_bit(LOCKED, state) ? bit_wait(key, mode) : 0;
+}
+
 /**
  * pinned_lock() - Keep what is pinned of a source from changing
  * @p: pinned source
@@ -101,7 +111,7 @@ static struct lockdep_map pinned_lock_map = STATIC_LOCKDEP_MAP_INIT("pinned_lock
 void pinned_lock(struct pinned *p)
 {
 	lock_map_acquire(&pinned_lock_map);
-	wait_on_bit_lock(&p->state, LOCKED, TASK_UNINTERRUPTIBLE);
+	wait_on_bit_lock_action(&p->state, LOCKED, wait_for_unlock, TASK_UNINTERRUPTIBLE);
 }
 
 static int pinned_lock_killable(struct pinned *p)
@@ -109,7 +119,7 @@ static int pinned_lock_killable(struct pinned *p)
 	int rc;
 
 	lock_map_acquire(&pinned_lock_map);
-	rc = wait_on_bit_lock(&p->state, LOCKED, TASK_KILLABLE);
+	rc = wait_on_bit_lock_action(&p->state, LOCKED, wait_for_unlock, TASK_KILLABLE);
 	if (rc)
 		lock_map_release(&pinned_lock_map);
 	return rc ? -EINTR : 0;
@@ -122,7 +132,9 @@ static int pinned_lock_killable(struct pinned *p)
 void pinned_unlock(struct pinned *p)
 {
 	lock_map_release(&pinned_lock_map);
-	clear_and_wake_up_bit(LOCKED, &p->state);
+	/* Of all sources hardly one is ever waited for. In one step, as nobody may look at @p without the lock. */
+	if (clear_bit_unlock_is_negative_byte(LOCKED, &p->state))
+		wake_up_bit(&p->state, LOCKED);
 }
 
 static bool pinned_trylock(struct pinned *p)
@@ -560,12 +572,13 @@ static int pin_hole(struct pinned *p, unsigned long index, unsigned long last)
 			break;
 		}
 		pos += n;
+		if (pos > last)
+			break;
 		if (fatal_signal_pending(current)) {
 			rc = -EINTR;
 			break;
 		}
-		if (pos <= last)
-			cond_resched();
+		cond_resched();
 	}
 	if (many)
 		free_page((unsigned long)many);
