@@ -10,33 +10,15 @@
  */
 #include "../../tools/testing/selftests/iommu/edu.h"
 #include "../../tools/testing/selftests/iommu/smmu.h"
+#include "tell.h"
 
 #include <pthread.h>
-#include <stdarg.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
 /* ---- telling ---- */
 
-static int passed, failed;
 static double started;
-
-__attribute__((format(printf, 2, 3)))
-static bool check(bool good, const char *fmt, ...)
-{
-	va_list ap;
-
-	printf(good ? "ok   " : "FAIL ");
-	va_start(ap, fmt);
-	vprintf(fmt, ap);
-	va_end(ap);
-	printf("\n");
-	if (good)
-		passed++;
-	else
-		failed++;
-	return good;
-}
 
 /* For what everything after it needs. @rc is 0, something useful, or -errno. */
 __attribute__((format(printf, 2, 3)))

@@ -6,7 +6,7 @@
  * usage: iommuctl_devices [unsafe]	unsafe: the kernel was started with intremap=off
  */
 #include "../../tools/testing/selftests/iommu/edu.h"
-#include <stdarg.h>
+#include "tell.h"
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -16,21 +16,19 @@
 #define NOBODY		65534
 
 static char said[1 << 18];
-static int status, failed;
+static int status;
 
+/* With what iommuctl said if it was not good */
 __attribute__((format(printf, 2, 3)))
-static void check(bool good, const char *fmt, ...)
+static void expect(bool good, const char *fmt, ...)
 {
 	va_list ap;
 
-	printf(good ? "ok   " : "FAIL ");
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	vcheck(good, fmt, ap);
 	va_end(ap);
-	printf("\n");
 	if (good)
 		return;
-	failed++;
 	for (char *rest = said, *line; (line = strsep(&rest, "\n"));)
 		printf("# %s\n", line);
 	printf("# exit status %d\n", status);
@@ -148,24 +146,24 @@ static void without_driver(const char *bdf)
 static void list_and_bind(const char *bdf)
 {
 	iommuctl("list");
-	check(ended(0, "DEVICE", NULL) && table_says(bdf, "not bound"), "list: a device without a driver is not bound");
+	expect(ended(0, "DEVICE", NULL) && table_says(bdf, "not bound"), "list: without a driver it is not bound");
 	iommuctl("doctor %s --json", bdf);
-	check(problem_is("not-bound") && strstr(said, "iommuctl bind"), "doctor: not bound, and how to bind it");
+	expect(problem_is("not-bound") && strstr(said, "iommuctl bind"), "doctor: not bound, and how to bind it");
 
 	iommuctl("bind %s", bdf);
-	check(ended(0, NULL) && has_driver(bdf, "vfio-pci"), "bind: the device belongs to vfio-pci");
+	expect(ended(0, NULL) && has_driver(bdf, "vfio-pci"), "bind: the device belongs to vfio-pci");
 	iommuctl("list %s", bdf);
-	check(ended(0, "vfio-pci", NULL) && table_says(bdf, "yes"), "list: a program can have it now");
+	expect(ended(0, "vfio-pci", NULL) && table_says(bdf, "yes"), "list: a program can have it now");
 	iommuctl("doctor %s", bdf);
-	check(ended(0, "A program can have it.", "attached", NULL), "doctor: nothing is in the way, it was tried");
+	expect(ended(0, "A program can have it.", "attached", NULL), "doctor: nothing is in the way, it was tried");
 }
 
 static void reserved(const char *bdf)
 {
 	iommuctl("doctor %s --json --iova 0x%lx-0x%lx", bdf, MSI_WINDOW, MSI_WINDOW + PAGE - 1);
-	check(problem_is("reserved"), "doctor: a reserved region is in the way of a range");
+	expect(problem_is("reserved"), "doctor: a reserved region is in the way of a range");
 	iommuctl("doctor %s --iova 0x40000000-0x4fffffff", bdf);
-	check(ended(0, NULL), "doctor: nothing is in the way of another range");
+	expect(ended(0, NULL), "doctor: nothing is in the way of another range");
 }
 
 static void permissions(const char *bdf)
@@ -174,17 +172,17 @@ static void permissions(const char *bdf)
 
 	snprintf(arguments, sizeof(arguments), "doctor %s --json", bdf);
 	iommuctl_as(NOBODY, RLIM_INFINITY, arguments);
-	check(problem_is("permission") && strstr(said, "setfacl"), "doctor: who may not open the node is told so");
+	expect(problem_is("permission") && strstr(said, "setfacl"), "doctor: who may not open the node is told so");
 
 	if (vfio_node(bdf, node, sizeof(node)) || chmod(node, 0666) || chmod("/dev/iommu", 0666))
-		check(false, "the node could not be given away");
+		expect(false, "the node could not be given away");
 	iommuctl_as(NOBODY, RLIM_INFINITY, arguments);
-	check(ended(0, NULL), "doctor: a user without privilege who may open the files can have it");
+	expect(ended(0, NULL), "doctor: a user without privilege who may open the files can have it");
 	snprintf(arguments, sizeof(arguments), "doctor %s --json --memory 64M", bdf);
 	iommuctl_as(NOBODY, 16 * MIB, arguments);
-	check(problem_is("memlock") && strstr(said, "prlimit"), "doctor: the limit of locked memory is too low");
+	expect(problem_is("memlock") && strstr(said, "prlimit"), "doctor: the limit of locked memory is too low");
 	iommuctl_as(NOBODY, 128 * MIB, arguments);
-	check(!strstr(said, "RLIMIT_MEMLOCK lets"), "doctor: one that suffices is not complained of");
+	expect(!strstr(said, "RLIMIT_MEMLOCK lets"), "doctor: one that suffices is not complained of");
 	chmod(node, 0600);
 	chmod("/dev/iommu", 0660);
 }
@@ -199,34 +197,34 @@ static void in_use(unsigned int nth)
 	memory = mmap(NULL, 3 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (iommufd < 0 || memory == MAP_FAILED || edu_open_bound(&edu, nth, iommufd) || ioas_alloc(iommufd, &ioas) ||
 	    ioas_map_at(iommufd, ioas, memory, 3 * MIB, 0x10000000) || vfio_attach(edu.fd, ioas, NULL)) {
-		check(false, "a device with memory mapped");
+		expect(false, "a device with memory mapped");
 		return;
 	}
 	iommuctl("list %s", edu.bdf);
-	check(table_says(edu.bdf, "in use"), "list: a device that a program has is in use");
+	expect(table_says(edu.bdf, "in use"), "list: a device that a program has is in use");
 	iommuctl("doctor %s --json", edu.bdf);
-	check(problem_is("in-use") && strstr(said, "iommuctl_device"), "doctor: who has it");
+	expect(problem_is("in-use") && strstr(said, "iommuctl_device"), "doctor: who has it");
 	iommuctl("unbind %s", edu.bdf);
-	check(status && has_driver(edu.bdf, "vfio-pci"), "unbind: not while a program has it");
+	expect(status && has_driver(edu.bdf, "vfio-pci"), "unbind: not while a program has it");
 	iommuctl("show");
 	snprintf(want, sizeof(want), "%d", getpid());
-	check(ended(0, want, "iommuctl_device", edu.bdf, "3 MiB", NULL), "show: process, device, and what is mapped");
+	expect(ended(0, want, "iommuctl_device", edu.bdf, "3 MiB", NULL), "show: process, device, what is mapped");
 	iommuctl("show --json");
-	check(ended(0, "\"mapped\": 3145728", edu.bdf, NULL), "show: the same for programs");
+	expect(ended(0, "\"mapped\": 3145728", edu.bdf, NULL), "show: the same for programs");
 	iommuctl("show --areas");
-	check(ended(0, "0x10000000", NULL), "show: where it is mapped");
+	expect(ended(0, "0x10000000", NULL), "show: where it is mapped");
 	iommuctl("graph");
-	check(ended(0, "digraph", edu.bdf, NULL), "graph: a picture that dot can draw");
+	expect(ended(0, "digraph", edu.bdf, NULL), "graph: a picture that dot can draw");
 	iommuctl("watch --interval 0.2 --count 2");
-	check(ended(0, want, NULL), "watch: the process is in the table");
+	expect(ended(0, want, NULL), "watch: the process is in the table");
 	edu_close(&edu);
 	close(iommufd);
 	munmap(memory, 3 * MIB);
 
 	iommuctl("show");
-	check(!strstr(said, edu.bdf), "show: nothing is left of it when it is closed");
+	expect(!strstr(said, edu.bdf), "show: nothing is left of it when it is closed");
 	iommuctl("unbind %s", edu.bdf);
-	check(ended(0, NULL) && has_driver(edu.bdf, NULL), "unbind: the device has no driver again");
+	expect(ended(0, NULL) && has_driver(edu.bdf, NULL), "unbind: the device has no driver again");
 }
 
 static void whole_group(void)
@@ -234,21 +232,21 @@ static void whole_group(void)
 	char first[16], second[16];
 
 	if (edu_find(EDU_FUNCTIONS, first) || edu_find(EDU_FUNCTIONS + 1, second)) {
-		check(false, "two functions of one group");
+		expect(false, "two functions of one group");
 		return;
 	}
 	without_driver(first);
 	give_to(second, FOREIGN);
 	give_to(first, "vfio-pci");
 	iommuctl("doctor %s --json", first);
-	check(problem_is("foreign-driver") && strstr(said, second) && strstr(said, FOREIGN) &&
-	      strstr(said, "bind --group"), "doctor: which device of the group has a foreign driver");
+	expect(problem_is("foreign-driver") && strstr(said, second) && strstr(said, FOREIGN) &&
+	       strstr(said, "bind --group"), "doctor: which device of the group has a foreign driver");
 	iommuctl("bind --group %s", first);
-	check(ended(0, NULL) && has_driver(second, "vfio-pci"), "bind: the others of the group too");
+	expect(ended(0, NULL) && has_driver(second, "vfio-pci"), "bind: the others of the group too");
 	iommuctl("doctor %s", first);
-	check(ended(0, NULL), "doctor: nothing is in the way then");
+	expect(ended(0, NULL), "doctor: nothing is in the way then");
 	iommuctl("unbind --group %s", first);
-	check(ended(0, NULL) && has_driver(first, NULL) && has_driver(second, NULL), "unbind: all of the group");
+	expect(ended(0, NULL) && has_driver(first, NULL) && has_driver(second, NULL), "unbind: all of the group");
 }
 
 static void no_iommu(void)
@@ -260,9 +258,9 @@ static void no_iommu(void)
 			continue;
 		without_driver(bdf);
 		iommuctl("doctor %s --json", bdf);
-		check(problem_is("no-iommu"), "doctor: no IOMMU translates for it");
+		expect(problem_is("no-iommu"), "doctor: no IOMMU translates for it");
 		iommuctl("list %s", bdf);
-		check(table_says(bdf, "no IOMMU"), "list: nor does list say anything else");
+		expect(table_says(bdf, "no IOMMU"), "list: nor does list say anything else");
 		return;
 	}
 	printf("skip no device without an IOMMU\n");
@@ -272,11 +270,11 @@ static void unsafe_interrupts(const char *bdf)
 {
 	iommuctl("bind %s", bdf);
 	iommuctl("doctor %s --json", bdf);
-	check(problem_is("unsafe-interrupts") && strstr(said, "intremap=off"),
-	      "doctor: interrupts are not isolated, and why");
+	expect(problem_is("unsafe-interrupts") && strstr(said, "intremap=off"),
+	       "doctor: interrupts are not isolated, and why");
 	write_file(UNSAFE, "Y");
 	iommuctl("doctor %s --json", bdf);
-	check(ended(0, "allowed here", NULL), "doctor: that was allowed, and the device can be had");
+	expect(ended(0, "allowed here", NULL), "doctor: that was allowed, and the device can be had");
 	write_file(UNSAFE, "N");
 	iommuctl("unbind %s", bdf);
 }
@@ -284,13 +282,13 @@ static void unsafe_interrupts(const char *bdf)
 static void refusals(void)
 {
 	iommuctl("doctor 0000:7f:1f.7");
-	check(ended(1, "iommuctl: ", NULL), "a device that is not there");
+	expect(ended(1, "iommuctl: ", NULL), "a device that is not there");
 	iommuctl("doctor x");
-	check(status && strstr(said, "iommuctl: "), "what is no device");
+	expect(status && strstr(said, "iommuctl: "), "what is no device");
 	iommuctl("frobnicate");
-	check(ended(2, "iommuctl: ", NULL), "a command that is not there");
+	expect(ended(2, "iommuctl: ", NULL), "a command that is not there");
 	iommuctl_as(NOBODY, RLIM_INFINITY, "bind 0000:00:03.0");
-	check(ended(3, "iommuctl: ", NULL), "bind by who may not");
+	expect(ended(3, "iommuctl: ", NULL), "bind by who may not");
 }
 
 int main(int argc, char **argv)
@@ -303,7 +301,7 @@ int main(int argc, char **argv)
 		return 4;
 	}
 	if (edu_find(EDU_ALONE, bdf) || !pci_has_iommu(bdf)) {
-		check(false, "an edu");
+		expect(false, "an edu");
 		return 1;
 	}
 	without_driver(bdf);

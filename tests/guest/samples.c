@@ -7,6 +7,7 @@
  */
 #include "../../tools/testing/selftests/iommu/edu.h"
 #include "../../tools/testing/selftests/iommu/iommufd_guest.h"
+#include "tell.h"
 
 /* Those of the sample are named as the tests' own are, and its device is a real one. */
 #define main		sample_main
@@ -16,7 +17,6 @@
 #undef ioas_alloc
 
 #include <fnmatch.h>
-#include <stdarg.h>
 #include <sys/wait.h>
 
 #define UNSAFE_MODE	"/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
@@ -29,21 +29,6 @@
 #define HARDWARE	"VT-d, addresses of 48 bits"
 #define NEST_PARENT	"no"
 #endif
-
-static int failed;
-
-__attribute__((format(printf, 2, 3)))
-static void check(bool good, const char *fmt, ...)
-{
-	va_list ap;
-
-	printf(good ? "ok   " : "FAIL ");
-	va_start(ap, fmt);
-	vprintf(fmt, ap);
-	va_end(ap);
-	printf("\n");
-	failed += !good;
-}
 
 /* ---- programs ---- */
 

@@ -253,23 +253,16 @@ static void __attribute__((noreturn)) fail(const struct pci_device *d, const cha
 	    error ? strerror(error) : "");
 }
 
-int cmd_bind(int argc, char **argv)
+/* Options of both commands; the driver that was asked for, or NULL */
+static const char *read_options(int argc, char **argv, const struct option *own)
 {
-	static const struct option own[] = {
-		{ "driver", required_argument, NULL, 'd' },
-		{ "group", no_argument, NULL, 'g' },
-		{ "force", no_argument, NULL, 'f' },
-		{ "dry-run", no_argument, NULL, 'n' },
-		{}
-	};
-	struct pci_device *devices = NULL;
-	const char *asked = NULL, *driver;
-	int count = 0, done, error, c;
+	const char *driver = NULL;
+	int c;
 
 	while ((c = next_option(argc, argv, own)) != -1) {
 		switch (c) {
 		case 'd':
-			asked = optarg;
+			driver = optarg;
 			break;
 		case 'g':
 			group_too = true;
@@ -282,6 +275,23 @@ int cmd_bind(int argc, char **argv)
 			break;
 		}
 	}
+	return driver;
+}
+
+int cmd_bind(int argc, char **argv)
+{
+	static const struct option own[] = {
+		{ "driver", required_argument, NULL, 'd' },
+		{ "group", no_argument, NULL, 'g' },
+		{ "force", no_argument, NULL, 'f' },
+		{ "dry-run", no_argument, NULL, 'n' },
+		{}
+	};
+	struct pci_device *devices = NULL;
+	const char *asked, *driver;
+	int count = 0, done, error, c;
+
+	asked = read_options(argc, argv, own);
 	driver = asked ? asked : "vfio-pci";
 	if (optind >= argc)
 		usage_error("bind: which device?");
@@ -333,21 +343,9 @@ int cmd_unbind(int argc, char **argv)
 		{}
 	};
 	struct pci_device *devices = NULL, *members = NULL;
-	int count = 0, n = 0, i, c, error = 0;
+	int count = 0, n = 0, i, c = 0, error = 0;
 
-	while ((c = next_option(argc, argv, own)) != -1) {
-		switch (c) {
-		case 'g':
-			group_too = true;
-			break;
-		case 'f':
-			force = true;
-			break;
-		case 'n':
-			dry_run = true;
-			break;
-		}
-	}
+	read_options(argc, argv, own);
 	if (optind >= argc)
 		usage_error("unbind: which device?");
 	for (; optind < argc; optind++) {

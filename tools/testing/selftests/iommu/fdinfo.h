@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * fdinfo - what the kernel says of an open file of /dev/iommu or of a VFIO device: lines of a kind and key=value words
+ * fdinfo - what an open file of this process says: lines of show_text.h in a buffer, found by how they begin
  */
 #ifndef SELFTESTS_IOMMU_FDINFO_H
 #define SELFTESTS_IOMMU_FDINFO_H
 
-#include "iommu_client.h"
+#include "show_text.h"
 
 #include <stdarg.h>
 
@@ -65,19 +65,10 @@ static inline unsigned int fdinfo_count(const char *text, const char *start)
 	return count;
 }
 
-/* The number of a key ("faults") in the first line that begins with @start, -ENOENT if there is none */
-static inline long long fdinfo_number(const char *text, const char *start, const char *key)
+/* The number of a key ("faults") in the first line that begins with @start, -1 if there is none */
+static inline int64_t fdinfo_number(const char *text, const char *start, const char *key)
 {
-	size_t len = strlen(key);
-	const char *end;
-
-	if (!fdinfo_has(text, start, &text))
-		return -ENOENT;
-	end = strchrnul(text, '\n');
-	for (text = strpbrk(text, " \t"); text && text < end; text = strpbrk(text + 1, " \t"))
-		if (!strncmp(text + 1, key, len) && text[1 + len] == '=')
-			return strtoll(text + len + 2, NULL, 0);
-	return -ENOENT;
+	return fdinfo_has(text, start, &text) ? show_number(text, key) : -1;
 }
 
 #endif
