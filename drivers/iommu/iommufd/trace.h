@@ -27,6 +27,9 @@ void trace_move(u64 context, u32 device, int group, u32 pasid, u32 from, u32 to,
 /* When the work that @event is going to tell of begins; 0 while nobody listens to it */
 #define trace_begin(event) (trace_##event##_enabled() ? ktime_get_ns() : 0)
 
+/* How long ago trace_begin() was, ns; 0 if nobody listened then */
+#define trace_since(begin) ((begin) ? ktime_get_ns() - (begin) : 0)
+
 TRACE_EVENT(iommufd_map,
 	    TP_PROTO(u64 context, u32 ioas, unsigned long iova, unsigned long last, u32 flags, int result, u64 begin),
 	    TP_ARGS(context, ioas, iova, last, flags, result, begin),
@@ -41,7 +44,7 @@ TRACE_EVENT(iommufd_map,
 	    TP_fast_assign(__entry->context = context;
 			   __entry->iova = iova;
 			   __entry->last = last;
-			   __entry->ns = begin ? ktime_get_ns() - begin : 0;
+			   __entry->ns = trace_since(begin);
 			   __entry->ioas = ioas;
 			   __entry->result = result;
 			   __entry->read = flags & IOMMU_IOAS_MAP_READABLE;
@@ -65,7 +68,7 @@ TRACE_EVENT(iommufd_unmap,
 			   __entry->iova = iova;
 			   __entry->last = last;
 			   __entry->unmapped = unmapped;
-			   __entry->ns = begin ? ktime_get_ns() - begin : 0;
+			   __entry->ns = trace_since(begin);
 			   __entry->ioas = ioas;
 			   __entry->result = result;),
 	    TP_printk("context=%llu ioas=%u iova=0x%llx last=0x%llx unmapped=%llu result=%d ns=%llu",
@@ -88,7 +91,7 @@ DECLARE_EVENT_CLASS(iommufd_pages,
 		    TP_fast_assign(__entry->context = context;
 				   __entry->start = start;
 				   __entry->pages = pages;
-				   __entry->ns = begin ? ktime_get_ns() - begin : 0;
+				   __entry->ns = trace_since(begin);
 				   __entry->result = result;
 				   __entry->file = file;),
 		    TP_printk("context=%llu source=%s start=0x%llx pages=%llu result=%d ns=%llu",
@@ -119,7 +122,7 @@ DECLARE_EVENT_CLASS(iommufd_place,
 				     __field(u32, to)
 				     __field(int, result)),
 		    TP_fast_assign(__entry->context = context;
-				   __entry->ns = begin ? ktime_get_ns() - begin : 0;
+				   __entry->ns = trace_since(begin);
 				   __entry->device = device;
 				   __entry->group = group;
 				   __entry->pasid = pasid;
@@ -161,7 +164,7 @@ TRACE_EVENT(iommufd_fault,
 			     __field(u32, answer)),
 	    TP_fast_assign(__entry->context = context;
 			   __entry->addr = request->addr;
-			   __entry->ns = begin ? ktime_get_ns() - begin : 0;
+			   __entry->ns = trace_since(begin);
 			   __entry->fault = fault;
 			   __entry->device = device;
 			   __entry->pasid = request->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID ? request->pasid : 0;
