@@ -181,6 +181,9 @@ struct iommu_domain *iommu_viommu_alloc_nested(struct iommu_viommu *viommu, stru
 					       const struct iommu_driver_data *data);
 int iommu_viommu_invalidate(struct iommu_viommu *viommu, struct iommu_driver_array *array);
 
+/* iommu-dma-faults.c */
+int iommu_device_dma_faults(struct device *dev, u64 *count);
+
 /* iommu-fault-group.c */
 bool iommu_device_can_fault(struct device *dev);
 int iommu_device_enable_faults(struct device *dev);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Between iommu.c and the files that do for it what is more than a hook: attach.c, pasid-attach.c, pasid-enable.c,
- * map.c, flush.c and iommufd.c
+ * map.c, flush.c, dma-faults.c and iommufd.c
  */
 #ifndef __INTEL_ATTACH_H
 #define __INTEL_ATTACH_H
@@ -93,6 +93,11 @@ void intel_domain_unlink_iommu(struct dmar_domain *domain, struct iommu_domain_i
 unsigned int intel_flush_order(unsigned long pfn, unsigned long pages);
 void intel_domain_flush(struct dmar_domain *domain, unsigned long pfn, unsigned long pages, bool leaves_only);
 void intel_domain_notify(struct dmar_domain *domain, unsigned long pfn, unsigned long pages);
+
+/* dma-faults.c; intel_dma_faults_count() is in iommu.h, for dmar.c */
+void intel_dma_faults_add(struct device_domain_info *info);
+void intel_dma_faults_remove(struct device_domain_info *info);
+int intel_dma_faults(struct device *dev, u64 *count);
 
 /* iommufd.c */
 struct iommu_domain *intel_iommu_domain_alloc_settled(struct device *dev, u32 flags);

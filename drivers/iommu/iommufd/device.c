@@ -123,6 +123,7 @@ struct iommufd_device *iommufd_device_create(struct iommufd_ctx *ictx, struct de
 	if (rc)
 		goto err_owner;
 	idev->pasid_capabilities = pasid_capabilities(dev);
+	iommu_device_dma_faults(dev, &idev->faults_before);
 	rc = iommufd_object_reserve(&ictx->objs, &idev->obj, &iommufd_device_ops);
 	if (rc)
 		goto err_pasid;
@@ -139,6 +140,22 @@ err_group:
 err_free:
 	kfree(idev);
 	return ERR_PTR(rc);
+}
+
+/**
+ * iommufd_device_dma_faults() - How often DMA of a device was refused
+ * @idev: bound device
+ * @count: out: faults that its IOMMU recorded since it was bound
+ *
+ * Return: 0; -EOPNOTSUPP when they are not counted.
+ */
+int iommufd_device_dma_faults(struct iommufd_device *idev, u64 *count)
+{
+	int rc = iommu_device_dma_faults(idev->member.dev, count);
+
+	if (!rc)
+		*count -= idev->faults_before;
+	return rc;
 }
 
 /**

@@ -161,10 +161,14 @@ void iommufd_device_show(struct iommufd_device *idev, struct seq_file *m)
 {
 	struct iommufd_member *member = &idev->member;
 	unsigned long pasid = IOMMU_NO_PASID;
+	u64 dma_faults;
 
 	seq_printf(m, "device:\tid=%u", idev->obj.id);
 	show_name(m, member->dev);
-	seq_printf(m, " group=%d faults=%llu\n", member->igroup->id, iommufd_member_page_requests(member));
+	seq_printf(m, " group=%d faults=%llu", member->igroup->id, iommufd_member_page_requests(member));
+	if (!iommufd_device_dma_faults(idev, &dma_faults))
+		seq_printf(m, " dma_faults=%llu", dma_faults);
+	seq_putc(m, '\n');
 	while (!seq_has_overflowed(m) && show_some_attached(member, &pasid, m))
 		cond_resched();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Between arm-smmu-v3.c and the files that do for it what is more than a hook: arm-smmu-v3-attach.c,
- * arm-smmu-v3-domain.c and arm-smmu-v3-iommufd.c
+ * arm-smmu-v3-domain.c, arm-smmu-v3-faults.c and arm-smmu-v3-iommufd.c
  */
 #ifndef _ARM_SMMU_V3_ATTACH_H
 #define _ARM_SMMU_V3_ATTACH_H
@@ -9,6 +9,7 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
+struct arm_smmu_device;
 struct arm_smmu_domain;
 struct arm_smmu_master;
 struct device;
@@ -51,6 +52,10 @@ void smmu_domain_free(struct iommu_domain *domain);
 bool smmu_domain_is_paging(struct arm_smmu_domain *domain);
 int smmu_domain_settle(struct arm_smmu_domain *domain, struct arm_smmu_master *master);
 void smmu_nest_parent_inv(struct arm_smmu_domain *domain);
+
+/* arm-smmu-v3-faults.c */
+void smmu_dma_faults_count(struct arm_smmu_device *smmu, const u64 *evt);
+int smmu_dma_faults(struct device *dev, u64 *count);
 
 /* arm-smmu-v3-iommufd.c */
 void *smmu_hw_info(struct device *dev, u32 *len, u32 *type);

@@ -6,6 +6,7 @@
  * other way shows is shown by DMA.
  */
 #include "iommu_test.h"
+#include "fdinfo.h"
 #include "smmu.h"
 
 #include <linux/vfio.h>
@@ -1304,6 +1305,44 @@ TEST_F(device, dma_before_the_first_attach_is_blocked)
 	/* bound, bus mastering, and no address space: not even memory that happens to be at this physical address */
 	ASSERT_EQ(0, edu_store(&self->edu, 0x10000000, BYTES));
 	EXPECT_TRUE(iommu_block_seen(faults));
+}
+
+/* Faults that are told of a bound device; it takes a moment until there are @expected */
+static int64_t dma_faults(const struct edu *edu, int64_t expected)
+{
+	int64_t seen = -1;
+	char text[4096];
+
+	for (int i = 0; i < 1000 && seen != expected; i++) {
+		if (i)
+			sleep_ms(10);
+		if (fdinfo_read(edu->fd, text, sizeof(text)) < 0)
+			return -1;
+		seen = fdinfo_number(text, "device:", "dma_faults");
+	}
+	return seen;
+}
+
+TEST_F(device, each_dma_that_is_refused_is_counted)
+{
+	struct edu other;
+
+	ASSERT_EQ(0, edu_open_bound(&other, 1, self->iommufd));
+	ASSERT_EQ(0, ioas_map_at(self->iommufd, self->ioas, self->mem, 4 * PAGE, IOVA));
+	ASSERT_EQ(0, vfio_attach(self->dev, self->ioas, NULL));
+	ASSERT_EQ(0, edu_copy(&self->edu, IOVA, IOVA + PAGE, BYTES));
+	EXPECT_EQ(0, dma_faults(&self->edu, 0));
+	/* QEMU translates once for every four bytes that no memory takes */
+	for (int n = 1; n <= 3; n++) {
+		ASSERT_EQ(0, edu_store(&self->edu, IOVA + 4 * n * PAGE, 4));
+		EXPECT_EQ(n, dma_faults(&self->edu, n));
+	}
+	EXPECT_EQ(0, dma_faults(&other, 0));
+	/* what was before is not the business of who has the device next */
+	edu_close(&self->edu);
+	ASSERT_EQ(0, edu_open_bound(&self->edu, 0, self->iommufd));
+	EXPECT_EQ(0, dma_faults(&self->edu, 0));
+	edu_close(&other);
 }
 
 TEST_F(device, replace_takes_pins_and_dma_along)
