@@ -2,7 +2,8 @@
 /*
  * iommufd_show - fdinfo of /dev/iommu and debugfs against what the test did
  *
- * The truth is known from elsewhere: ids and sizes that the test chose, VmPin, and where pages are in pagemap.
+ * The truth is known from elsewhere: ids and sizes that the test chose, VmPin, objects in the slab, and where pages are
+ * in pagemap.
  */
 #include "iommu_test.h"
 #include "fail_nth.h"
@@ -114,6 +115,19 @@ static uint8_t *pages_in_pieces(size_t pages)
 	for (size_t i = 0; i < pages; i++)
 		p[i * 7 % pages * PAGE] = 1;
 	return p;
+}
+
+/* Objects of a cache that are in use, -errno if that cannot be read. What waits to be freed is freed first. */
+static long slab_objects(const char *cache)
+{
+	char path[128], text[64];
+	int rc;
+
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", cache);
+	rc = write_file(path, "1");
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/objects", cache);
+	rc = rc ?: read_file(path, text, sizeof(text));
+	return rc < 0 ? rc : atol(text);
 }
 
 /* ---- contexts ---- */
@@ -243,6 +257,32 @@ TEST_F(show, copies_count_in_each_place)
 	EXPECT_EQ(16 * PAGE, vm_pin_kb() * 1024);
 	ASSERT_EQ(0, ioas_unmap_all(self->fd, self->ioas));
 	EXPECT_EQ(0, number_now(self, "ioas", other, "pinned"));
+}
+
+/* Each map has a source of its own; a copy has that of what was copied, and so has what is left of an area */
+TEST_F(show, areas_and_their_sources_in_the_slab)
+{
+	long before = slab_objects("iommufd_pinned");
+	struct mock_device dev;
+	uint32_t other;
+
+	ASSERT_LE(0, before);
+	ASSERT_EQ(0, ioas_alloc(self->fd, &other));
+	ASSERT_EQ(0, mock_device_create(self->fd, self->ioas, &dev));
+	for (int i = 0; i < 500; i++)
+		ASSERT_EQ(0, ioas_map_at(self->fd, self->ioas, self->mem + i * PAGE, PAGE, IOVA + 2 * i * PAGE));
+	EXPECT_EQ(500, of_ioas(self, "areas"));
+	EXPECT_EQ(500, slab_objects("iommufd_pinned") - before);
+	for (int i = 0; i < 200; i++)
+		ASSERT_EQ(0, ioas_copy_to(self->fd, other, IOVA + i * PAGE, self->ioas, IOVA + 2 * i * PAGE, PAGE));
+	EXPECT_EQ(200, number_now(self, "ioas", other, "areas"));
+	EXPECT_EQ(500, slab_objects("iommufd_pinned") - before);
+	ASSERT_EQ(0, ioas_unmap_all(self->fd, self->ioas));
+	EXPECT_EQ(0, of_ioas(self, "areas"));
+	EXPECT_EQ(200, number_now(self, "ioas", other, "areas"));
+	EXPECT_EQ(200, slab_objects("iommufd_pinned") - before);
+	ASSERT_EQ(0, ioas_unmap_all(self->fd, other));
+	EXPECT_EQ(0, slab_objects("iommufd_pinned") - before);
 }
 
 TEST_F(show, software_users_and_what_they_pin)
@@ -700,6 +740,50 @@ TEST_F(show, debugfs_is_no_condition)
 	close(fd);
 	EXPECT_LT(1, n);
 	EXPECT_LT(0, opened);
+	close(nth);
+}
+
+/* All of it or an error, and what is shown is none the worse */
+TEST_F(show, fdinfo_or_no_memory)
+{
+	int nth = may_fail_everywhere() ? -1 : open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	char *text, *before;
+	int errors = 0, n;
+
+	if (nth < 0)
+		SKIP(return, NO_FAULT_INJECTION);
+	/* more than fits the first buffer, which is a page */
+	for (int i = 0; i < 200; i++) {
+		uint32_t ioas;
+
+		ASSERT_EQ(0, ioas_alloc(self->fd, &ioas));
+		ASSERT_EQ(0, ioas_map_at(self->fd, ioas, self->mem, PAGE, IOVA));
+	}
+	before = show_fdinfo(0, self->fd);
+	ASSERT_NE(NULL, before);
+	ASSERT_LT(2 * PAGE, strlen(before));
+	for (n = 1; n < MANY; n++) {
+		bool failed;
+		int error;
+
+		fail_arm(nth, n);
+		text = show_fdinfo(0, self->fd);
+		error = errno;
+		failed = fail_happened(nth);
+		if (text) {
+			EXPECT_STREQ(before, text);
+		} else {
+			ASSERT_TRUE_FOR(failed && (error == ENOMEM || error == EFAULT), "point %d: errno %d", n, error);
+			errors++;
+		}
+		free(text);
+		if (!failed)
+			break;
+	}
+	EXPECT_LT(n, MANY);
+	EXPECT_LT(3, errors);
+	EXPECT_STREQ(before, now(self));
+	free(before);
 	close(nth);
 }
 
