@@ -82,7 +82,7 @@ def vm():
             + line("fault", id=5, waiting=1, given=2, total=88)
             + line("access", id=6, ioas=1)
             + hwpt(7, 1, "4096:2", auto=0, fault=5)
-            + line("device", id=8, name="0000:00:04.0", group=6, faults=88)
+            + line("device", id=8, name="0000:00:04.0", group=6, faults=88, dma_faults=1)
             + line("device", id=9, name="0000:00:05.0", group=7, faults=0)
             + line("noiommu", id=10, name="0000:80:01.0", ioas=2)
             + line("viommu", id=11, hwpt=7)

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
 /* exit status; iommuctl.8 explains them */
 enum status {
 	DONE = 0,

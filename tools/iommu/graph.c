@@ -125,16 +125,21 @@ static struct vertex *hanging(struct graph *g, const char *from, const char *suf
 
 static char *device_line(const struct record *device, const char *pasid)
 {
+	static const char *const counters[][2] = { { "faults", "page requests" }, { "dma_faults", "DMA faults" } };
 	unsigned long long faults;
 	char *line, *with_faults;
+	size_t i;
 
 	line = format("%s\tgroup %s\t%s%s", escaped(value_or(device, "name", "?")),
 		      escaped(value_or(device, "group", "?")), pasid ? "PASID " : "", pasid ? escaped(pasid) : "");
-	if (!number_of(device, "faults", &faults) || !faults)
-		return line;
-	with_faults = format("%s\t%llu faults", line, faults);
-	free(line);
-	return with_faults;
+	for (i = 0; i < ARRAY_SIZE(counters); i++) {
+		if (!number_of(device, counters[i][0], &faults) || !faults)
+			continue;
+		with_faults = format("%s\t%s: %llu", line, counters[i][1], faults);
+		free(line);
+		line = with_faults;
+	}
+	return line;
 }
 
 static void add_devices(struct graph *g, struct context *c, const char *context)

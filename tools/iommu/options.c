@@ -18,7 +18,7 @@ static const struct option common[] = {
 	{ "help", no_argument, NULL, OPT_HELP },
 };
 
-#define COMMON (sizeof(common) / sizeof(common[0]))
+#define COMMON ARRAY_SIZE(common)
 #define OWN_MAX 15
 
 static const struct command *current(const char *name)

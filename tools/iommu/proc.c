@@ -241,7 +241,7 @@ static bool is_candidate(const char *link)
 	static const char *const others[] = { "socket:", "pipe:", "/memfd:" };
 	size_t i;
 
-	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(others); i++)
 		if (!strncmp(link, others[i], strlen(others[i])))
 			return false;
 	return strncmp(link, "anon_inode:", 11) || strstr(link, "vfio");
@@ -261,7 +261,7 @@ static const char *id_of_device(const struct source *s)
 	const struct record *r;
 	size_t i;
 
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		r = first_of(s, kinds[i]);
 		if (r)
 			return value_of(r, "id");

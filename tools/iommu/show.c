@@ -133,14 +133,17 @@ static void add_device(struct node *parent, struct context *c, struct record *de
 		       int pid)
 {
 	const char *name = value_or(device, "name", "device");
+	static const char *const counters[][2] = { { "faults", "page request" }, { "dma_faults", "DMA fault" } };
 	unsigned long long faults;
 	char *rest;
+	size_t i;
 
 	rest = format("device %s, group %s", escaped(value_or(device, "id", "?")),
 		      escaped(value_or(device, "group", "?")));
 	say(&rest, how);
-	if (number_of(device, "faults", &faults) && faults)
-		say(&rest, count_text(device, "faults", "fault"));
+	for (i = 0; i < ARRAY_SIZE(counters); i++)
+		if (number_of(device, counters[i][0], &faults) && faults)
+			say(&rest, count_text(device, counters[i][0], counters[i][1]));
 	if (!pasid)
 		say_open(&rest, c, value_or(device, "id", "?"), pid);
 	add(parent, GREEN, format("%s%s%s", escaped(name), pasid ? " PASID " : "", pasid ? escaped(pasid) : ""), rest);

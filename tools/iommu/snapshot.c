@@ -104,7 +104,7 @@ static struct json_object *value_json(const struct record *r, const char *key, c
 	int length;
 	size_t i;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(key, names[i]))
 			return json_object_new_string(escaped(value));
 	if (!strcmp(key, "auto") || !strcmp(key, "busy"))
@@ -172,7 +172,7 @@ static struct json_object *context_json(const struct context *c)
 	json_add_number(o, "context", strtoull(c->serial, NULL, 10));
 	json_add_bool(o, "complete", c->complete);
 	add_files(o, "files", c->files, c->nr_files);
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		array = json_add_array(o, kinds[i]);
 		for (r = NULL; (r = context_next(c, r, kinds[i], NULL, NULL));)
 			json_object_array_add(array, record_json(r));

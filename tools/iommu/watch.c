@@ -106,7 +106,7 @@ static void put_ioas(const struct sample *before, const struct sample *now, cons
 
 	printf("%-20.20s %4s %4s %9s %7s %9s", name, c->serial, escaped(value_or(r, "id", "?")), mapped,
 	       escaped(value_or(r, "areas", "-")), pinned);
-	for (i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(counters); i++) {
 		text = rate_text(rate(before, now, c, r, counters[i]));
 		printf(" %6s", text);
 		free(text);
@@ -120,12 +120,19 @@ static void put_ioas(const struct sample *before, const struct sample *now, cons
 static void put_device(const struct sample *before, const struct sample *now, const struct context *c,
 		       const struct record *r)
 {
-	char *name = owner_name(c), *text = rate_text(rate(before, now, c, r, "faults"));
+	static const char *const counters[] = { "faults", "dma_faults" };
+	char *name = owner_name(c), *text;
+	size_t i;
 
-	printf("%-20.20s %4s %4s %-28.28s %8s %9s\n", name, c->serial, escaped(value_or(r, "id", "?")),
-	       escaped(value_or(r, "name", "?")), escaped(value_or(r, "faults", "-")), text);
+	printf("%-20.20s %4s %4s %-16.16s", name, c->serial, escaped(value_or(r, "id", "?")),
+	       escaped(value_or(r, "name", "?")));
+	for (i = 0; i < ARRAY_SIZE(counters); i++) {
+		text = rate_text(rate(before, now, c, r, counters[i]));
+		printf(" %8s %6s", escaped(value_or(r, counters[i], "-")), text);
+		free(text);
+	}
+	putchar('\n');
 	free(name);
-	free(text);
 }
 
 static void put_table(const struct sample *before, const struct sample *now)
@@ -144,8 +151,8 @@ static void put_table(const struct sample *before, const struct sample *now)
 	for (i = 0; i < s->nr_contexts; i++) {
 		for (r = NULL; (r = context_next(&s->contexts[i], r, "device", NULL, NULL));) {
 			if (!devices && lines_left > 2) {
-				printf("\n%s%-20s %4s %4s %-28s %8s %9s%s\n", colour(BOLD), "PROCESS", "CTX", "DEV",
-				       "DEVICE", "FAULTS", "FAULTS/s", colour(PLAIN));
+				printf("\n%s%-20s %4s %4s %-16s %8s %6s %8s %6s%s\n", colour(BOLD), "PROCESS", "CTX",
+				       "DEV", "DEVICE", "PAGE-REQ", "/s", "DMAFAULT", "/s", colour(PLAIN));
 				lines_left -= 2;
 				devices = true;
 			}
@@ -156,7 +163,8 @@ static void put_table(const struct sample *before, const struct sample *now)
 	if (left_out)
 		printf("... and %zu more\n", left_out);
 	if (!s->nr_contexts)
-		printf("nobody has /dev/iommu open\n");
+		printf(s->nr_silent ? "this kernel does not tell what is in /dev/iommu\n" :
+				      "nobody has /dev/iommu open\n");
 }
 
 static void put_screen(const struct sample *before, const struct sample *now, bool terminal)
@@ -213,6 +221,7 @@ static struct json_object *sample_json(const struct sample *before, const struct
 		for (r = NULL; (r = context_next(&s->contexts[i], r, "device", NULL, NULL));) {
 			o = about_json(&s->contexts[i], r);
 			add_rate(o, "faults_per_second", rate(before, now, &s->contexts[i], r, "faults"));
+			add_rate(o, "dma_faults_per_second", rate(before, now, &s->contexts[i], r, "dma_faults"));
 			json_object_array_add(devices, o);
 		}
 	}
