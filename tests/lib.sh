@@ -71,6 +71,17 @@ logged() {
 	fi
 }
 
+# kernel_make ARCHITECTURE CROSS OBJECTS ARGUMENT...: make in the kernel's tree, with a directory for what it builds.
+# The cache of the compiler preprocesses whatever it has not seen; its depend mode would not, but takes an object for the
+# same when a file that .incbin names has changed: certificates, for one.
+kernel_make() {
+	local arch=$1 cross=$2 objects=$3 cache=
+	shift 3
+	! command -v ccache >/dev/null || cache="ccache "
+	CCACHE_NOHASHDIR=1 make -C "$linux" O="$objects" ARCH="$arch" CROSS_COMPILE="$cross" CC="$cache${cross}gcc" \
+		HOSTCC="${cache}gcc" "$@"
+}
+
 # meter NAME LOG: prints how many files were built, on one line that updates, or every half minute when nobody watches
 meter() {
 	local start=$SECONDS period=30 end='\n'
