@@ -256,6 +256,41 @@ static void domain_has_a_limit_of_attachments(struct kunit *test)
 	expect_no_fault(test);
 }
 
+/* Records name who sent the request, and why it was refused: reasons from 20h on are of interrupts */
+static void faults_are_counted_by_source(struct kunit *test)
+{
+	static const u8 reasons_of_dma[] = { 0x01, 0x05, 0x1f, 0x30, 0x71 };
+	struct vtd_world *vtd = test->priv;
+	struct intel_iommu *iommu = &vtd->unit.iommu;
+	struct device_domain_info *info;
+	u64 count, of_sibling;
+	unsigned int i;
+	u32 source;
+
+	start_world(test, true, walk_seed);
+	info = dev_iommu_priv_get(&vtd->world.devices[0]->dev);
+	source = BIT(31) | PCI_DEVID(info->bus, info->devfn);
+	for (i = 0; i < ARRAY_SIZE(reasons_of_dma); i++)
+		intel_dma_faults_count(iommu, source, DMA_FRCD_F | reasons_of_dma[i]);
+	for (i = 0x20; i < 0x30; i++)
+		intel_dma_faults_count(iommu, source, DMA_FRCD_F | i);
+	intel_dma_faults_count(iommu, 0xffff, DMA_FRCD_F | 0x05);
+
+	KUNIT_ASSERT_EQ(test, intel_dma_faults(&vtd->world.devices[0]->dev, &count), 0);
+	KUNIT_EXPECT_EQ(test, count, (u64)ARRAY_SIZE(reasons_of_dma));
+	KUNIT_ASSERT_EQ(test, intel_dma_faults(&vtd->world.devices[1]->dev, &of_sibling), 0);
+	KUNIT_EXPECT_EQ(test, of_sibling, 0ULL);
+
+	/* a record of a device that has left */
+	intel_dma_faults_remove(info);
+	intel_dma_faults_count(iommu, source, DMA_FRCD_F | 0x05);
+	KUNIT_EXPECT_EQ(test, intel_dma_faults(&vtd->world.devices[0]->dev, &count), -EOPNOTSUPP);
+	intel_dma_faults_add(info);
+	KUNIT_ASSERT_EQ(test, intel_dma_faults(&vtd->world.devices[0]->dev, &count), 0);
+	KUNIT_EXPECT_EQ(test, count, 0ULL);
+	expect_no_fault(test);
+}
+
 /* Scalable mode is a decision for the whole machine, but it matters only to a unit that can do it */
 static int vtd_init(struct kunit *test)
 {
@@ -301,6 +336,7 @@ static struct kunit_case vtd_cases[] = {
 	KUNIT_CASE_PARAM(removed_device_is_blocked, walk_next_device),
 	KUNIT_CASE(domain_has_a_limit_of_attachments),
 	KUNIT_CASE(shared_virtual_addressing_stands_beside),
+	KUNIT_CASE(faults_are_counted_by_source),
 	KUNIT_CASE_PARAM(random_steps_are_seen_as_they_should, next_slice),
 	KUNIT_CASE(walk_steps_were_as_many_as_asked_for),
 	{}

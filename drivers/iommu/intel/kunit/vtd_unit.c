@@ -275,6 +275,7 @@ int vtd_unit_init(struct vtd_unit *unit, struct soft_pci *pci, bool scalable)
 	strscpy(iommu->name, "walker", sizeof(iommu->name));
 	raw_spin_lock_init(&iommu->register_lock);
 	spin_lock_init(&iommu->lock);
+	xa_init(&iommu->dma_faults);
 	iommu->drhd = &unit->drhd;
 
 	unit->acpi.segment = VTD_SEGMENT;
