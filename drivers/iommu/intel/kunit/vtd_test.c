@@ -256,7 +256,7 @@ static void domain_has_a_limit_of_attachments(struct kunit *test)
 	expect_no_fault(test);
 }
 
-/* Records name who sent the request, and why it was refused: reasons from 20h on are of interrupts */
+/* Records name who sent the request, and why it was refused: reasons 20h to 2fh are of interrupts */
 static void faults_are_counted_by_source(struct kunit *test)
 {
 	static const u8 reasons_of_dma[] = { 0x01, 0x05, 0x1f, 0x30, 0x71 };
